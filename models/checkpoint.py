@@ -1,0 +1,229 @@
+"""Strict save and load of a model's folder: config.json, model.safetensors and what goes with them.
+
+Nothing in a folder is trusted: the weights must have the SHA-256 that config.json states, the
+config must be the one that the weights were saved with, and only this project's classes are built.
+"""
+
+import contextlib
+import errno
+import hashlib
+import importlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
+MODULES = {"sketch": "models.sketch"}  # a checkpoint's stem -> the module with its MODELS
+CONFIG, WEIGHTS, ASIDE = "config.json", "model.safetensors", "model.safetensors.old"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be trusted, built or written, in one sentence."""
+
+
+def save(
+    folder: Path,
+    model: nn.Module,
+    metrics: Mapping[str, Any] | None = None,
+    card: str | None = None,
+) -> None:
+    """Write `model` in half precision; integers stay as they are.
+
+    Whatever stops it, full disk or kill -9, the folder loads: as before, or as saved.
+    """
+    description = {"model": type(model).__name__, "config": asdict(model.config)}
+    metadata = {"description": json.dumps(description)}
+    weights = safetensors.torch.save(_halves(model), metadata)
+    description["sha256"] = hashlib.sha256(weights).hexdigest()
+    files = {WEIGHTS: weights, CONFIG: _json(description)}
+    if metrics is not None:
+        files["metrics.json"] = _json(metrics)
+    if card is not None:
+        files["README.md"] = card.encode()
+    write(folder, files)
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Replace files of a checkpoint folder; all are safe on the disk before the first is renamed.
+
+    Old weights are put aside until the config.json that states their SHA-256 is replaced too.
+    """
+    temporary = {name: folder / f".{name}.tmp" for name in files}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            with temporary[name].open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        if WEIGHTS in files and _stated(folder, WEIGHTS):
+            (folder / WEIGHTS).replace(folder / ASIDE)
+        for name, path in temporary.items():
+            path.replace(folder / name)
+        if WEIGHTS in files:
+            (folder / ASIDE).unlink(missing_ok=True)
+    except OSError as error:
+        for path in temporary.values():
+            with contextlib.suppress(OSError):
+                path.unlink()
+        size = sum(map(len, files.values()))
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "the disk is full" if full else error.strerror or error
+        cure = "free some space" if full else "choose another folder"
+        raise CheckpointError(
+            f"cannot save {size:,} bytes in {folder}: {why}; {cure} and save again "
+            "(what was saved there before is untouched)"
+        ) from error
+
+
+def load(name: str | Path, root: Path = ROOT) -> nn.Module:
+    """The model `root/name`, or the one in the folder if `name` is a Path: float32, eval mode."""
+    if isinstance(name, str) and not re.fullmatch("[a-z0-9-]{1,64}", name):
+        raise CheckpointError(
+            f"{name[:80]!r} is no checkpoint's name: give small letters, digits and hyphens, such "
+            "as 'sketch', or a folder as a pathlib.Path"
+        )
+    folder = root / name if isinstance(name, str) else name
+    stem = folder.name.split("-")[0]
+    if not (folder / CONFIG).is_file():
+        cure = f"train one with `python training/train_{stem}.py`"
+        if stem not in MODULES:
+            cure = f"a checkpoint's name starts with {' or '.join(map(repr, MODULES))}"
+        raise FileNotFoundError(f"no checkpoint in {folder}: {cure}")
+    try:
+        return _load(folder, stem)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {folder}: {error.strerror}") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}; restore the folder, or train again") from error
+
+
+def _load(folder: Path, stem: str) -> nn.Module:
+    description = _description(folder)
+    data = _stated(folder, WEIGHTS) or _stated(folder, ASIDE)
+    if data is None:
+        here = folder / WEIGHTS
+        found = f"{here.stat().st_size:,} bytes of another content" if here.exists() else "no file"
+        raise CheckpointError(
+            f"{WEIGHTS} must have the SHA-256 {str(description['sha256'])[:12]}... that {CONFIG} "
+            f"states, but there is {found}: it is incomplete or altered"
+        )
+    try:
+        tensors = safetensors.torch.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        saved = json.loads(header["__metadata__"]["description"])
+    except (SafetensorError, ValueError, LookupError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{WEIGHTS} is damaged: {error!r}") from error
+    del description["sha256"]
+    if saved != description:
+        raise CheckpointError(f"{CONFIG} is not the one that {WEIGHTS} was saved with")
+    model = _build(_class(description["model"], stem), description["config"])
+    _fill(model, tensors)
+    return model.eval()
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    """What config.json says, with exactly the three entries that it must have."""
+    try:
+        description = json.loads((folder / CONFIG).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{CONFIG} is not JSON: {error}") from error
+    entries = sorted(description) if isinstance(description, dict) else type(description).__name__
+    if entries != ["config", "model", "sha256"] or not isinstance(description["config"], dict):
+        raise CheckpointError(
+            f"{CONFIG} must be an object of config (an object), model and sha256, got {entries}"
+        )
+    return description
+
+
+def _stated(folder: Path, name: str) -> bytes | None:
+    """The content of this weights file if it is what the folder's config.json stands for."""
+    try:
+        data = (folder / name).read_bytes()
+        return data if _description(folder)["sha256"] == hashlib.sha256(data).hexdigest() else None
+    except (CheckpointError, FileNotFoundError):
+        return None
+
+
+def _class(name: str, stem: str) -> type[nn.Module]:
+    """One of the project's model classes; any stem's if the folder has a name of its own."""
+    modules = [MODULES[stem]] if stem in MODULES else MODULES.values()
+    classes = [cls for module in modules for cls in importlib.import_module(module).MODELS]
+    for cls in classes:
+        if cls.__name__ == name:
+            return cls
+    known = ", ".join(cls.__name__ for cls in classes)
+    raise CheckpointError(f"{CONFIG} names the model {name!r}, but there is only {known}")
+
+
+def _build(cls: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
+    """The network, its weights still random; the global random state stays as it was."""
+    known = {field.name for field in fields(cls.config_class)}
+    if unknown := sorted(config.keys() - known):
+        raise CheckpointError(f"{CONFIG} has keys that {cls.__name__} does not know: {unknown}")
+    values = {key: _tuples(value) for key, value in config.items()}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return cls(cls.config_class(**values)).float()
+    except Exception as error:  # a wrong value may fail anywhere in the network
+        raise CheckpointError(
+            f"{CONFIG} has a value that {cls.__name__} refuses: {error}"
+        ) from error
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that a frozen config holds."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _halves(model: nn.Module) -> dict[str, Tensor]:
+    """The state to save: contiguous copies on the CPU, floating ones in half precision."""
+    halves = {}
+    for name, tensor in model.state_dict().items():
+        dtype = torch.float16 if tensor.is_floating_point() else tensor.dtype
+        half = tensor.detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
+        if not half.isfinite().all():
+            worst = tensor.abs().max().item()
+            raise CheckpointError(
+                f"{name} cannot be saved in half precision: its largest magnitude is {worst:g}, "
+                "and only finite values to 65,504 fit; go back to an earlier state"
+            )
+        halves[name] = half
+    return halves
+
+
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy the saved tensors into the model; every difference in the form is an error."""
+    expected = {name: _form(tensor, saved=False) for name, tensor in model.state_dict().items()}
+    found = {name: _form(tensor) for name, tensor in tensors.items()}
+    if expected != found:
+        names = [n for n in expected | found if expected.get(n) != found.get(n)]
+        first = names[0]
+        raise CheckpointError(
+            f"{WEIGHTS} does not fit {type(model).__name__}: {first} must be "
+            f"{expected.get(first, 'absent')}, got {found.get(first, 'nothing')} "
+            f"({len(names)} of {len(expected)} tensors differ)"
+        )
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{WEIGHTS} has values that are not finite in {name}")
+    model.load_state_dict(dict(tensors), strict=True)
+
+
+def _form(tensor: Tensor, *, saved: bool = True) -> str:
+    """Shape and type, such as `(3, 4) float16`; for a model's tensor, what it is saved as."""
+    dtype = tensor.dtype if saved or not tensor.is_floating_point() else torch.float16
+    return f"{tuple(tensor.shape)} {str(dtype).removeprefix('torch.')}"
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
