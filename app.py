@@ -1,0 +1,60 @@
+"""Latent Studio: the page. `python app.py` serves it on this machine."""
+
+import os
+import threading
+
+import gradio as gr
+
+from tabs import common, sketch
+
+ACCENT = gr.themes.Color(
+    c50="#fff4ed", c100="#ffe5d5", c200="#fec7aa", c300="#fda174", c400="#f9723c", c500="#de4914",
+    c600="#c93f0e", c700="#a6310c", c800="#852a11", c900="#6c2511", c950="#3a1006",
+)  # fmt: skip
+THEME = gr.themes.Base(
+    primary_hue=ACCENT,
+    neutral_hue="stone",
+    font=[gr.themes.Font(name) for name in ("ui-sans-serif", "system-ui", "sans-serif")],
+    font_mono=[gr.themes.Font(name) for name in ("ui-monospace", "monospace")],
+)
+HEADER = """# Latent Studio
+Start a drawing; a small latent-variable model finishes it in many different ways."""
+CREDIT = """Trained on Google's [Quick, Draw!](https://github.com/googlecreativelab/quickdraw-dataset)
+drawings, [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/). Nothing you draw is kept."""
+
+
+def build() -> gr.Blocks:
+    """The page with all its tabs."""
+    with gr.Blocks(
+        title="Latent Studio", analytics_enabled=False, delete_cache=(3600, 3600)
+    ) as demo:
+        gr.Markdown(HEADER, elem_classes="header")
+        with gr.Tabs(), gr.Tab("Sketch", id="sketch"):
+            sketch.build()
+        gr.Markdown(CREDIT, elem_classes="credit")
+    return demo.queue(max_size=32)
+
+
+def launch(demo: gr.Blocks, **where) -> None:
+    """Serve; the model is loaded in the background once the page answers."""
+    host = os.environ.get("GRADIO_SERVER_NAME") or (
+        "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
+    )
+    demo.launch(
+        server_name=host,
+        theme=THEME,
+        css_paths=common.ASSETS / "studio.css",
+        footer_links=["api", "settings"],
+        run_history=False,
+        max_file_size="8mb",
+        ssr_mode=False,
+        prevent_thread_lock=True,
+        **where,
+    )
+    threading.Thread(target=sketch.warm, daemon=True).start()
+
+
+if __name__ == "__main__":
+    studio = build()
+    launch(studio)
+    studio.block_thread()

@@ -1,0 +1,1 @@
+"""What a visitor sees: one module per demo, pictures in and pictures out."""

@@ -1,0 +1,62 @@
+"""What the tabs share: the model cache, checks of what comes in, error texts."""
+
+import math
+import threading
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import gradio as gr
+
+ASSETS = Path(__file__).parent / "assets"
+MAX_SEED = 2**31 - 1
+
+_loading = threading.Lock()
+
+
+def problem(text: str) -> gr.Error:
+    """A sentence for the visitor, with no stack trace in the page, the reply or the log."""
+    return gr.Error(text, title="That did not work", duration=8, print_exception=False)
+
+
+@cache
+def _load(stem: str):
+    """The released model, from now on in memory. Torch is imported here, on first use."""
+    from models import checkpoint
+
+    return checkpoint.load(stem)
+
+
+def model(stem: str):
+    """The model of the demo `stem`, loaded once; a bad checkpoint is the visitor's sentence."""
+    try:
+        with _loading:
+            return _load(stem)
+    except (OSError, ValueError, RuntimeError, LookupError) as error:
+        raise problem(str(error)) from error
+
+
+def number(value: object, name: str, low: float, high: float, *, whole: bool = False) -> float:
+    """`value` as a finite number in [low, high], an int if `whole`; anything else is refused."""
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not low <= value <= high or (whole and value != math.floor(value)):
+        kind = "a whole number" if whole else "a number"
+        raise problem(f"{name} must be {kind} from {low:g} to {high:.10g}, not {brief(value)}.")
+    return int(value) if whole else float(value)
+
+
+def choice(value: object, name: str, allowed: Sequence[str]) -> str:
+    """`value` if it is one of `allowed`."""
+    if not isinstance(value, str) or value not in allowed:
+        raise problem(f"{name} {brief(value)} is unknown. Choose one of: {', '.join(allowed)}.")
+    return value
+
+
+def brief(value: object) -> str:
+    """`value` for an error text, cut to a readable length."""
+    if isinstance(value, int) and abs(value) >= 10**12:  # str() of a huge int is itself an error
+        return "a huge number"
+    if not isinstance(value, int | float | str | None):
+        return f"a {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,172 @@
+"""The drawing pad: its component, and the reading of every form that a drawing comes in.
+
+The pad's value is the strokes themselves, so that a drawing on the page and the same strokes of the
+data set go through one rasteriser: {"strokes": [[xs, ys], ...], "erase": [bool, ...],
+"base": None or a 64x64 PNG as data URL, "live": bool}, in px of the 256x256 canvas.
+"""
+
+import base64
+import binascii
+import io
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+from gradio.utils import get_upload_folder
+from jaxtyping import Float32
+from PIL import Image
+
+from tabs.common import ASSETS, brief, problem
+
+SIDE, PEN, ERASER = 256, 12, 24  # models.images.CANVAS, PEN, ERASER; a test compares them
+MAX_STROKES, MAX_POINTS, REACH = 1_000, 20_000, 4 * SIDE
+MAX_URL = 12 * 2**20  # characters of a picture sent as data URL
+PNG_URL = "data:image/png;base64,"
+EMPTY = {"strokes": [], "erase": [], "base": None, "live": True}
+
+Ink = Float32[np.ndarray, "64 64"]
+
+
+def pad(**layout: str) -> gr.HTML:
+    """The pad; its event `live` asks for a completion, at each change and while one draws."""
+    return gr.HTML(
+        EMPTY,
+        html_template=(ASSETS / "pad.html").read_text(),
+        js_on_load=(ASSETS / "pad.js").read_text(),
+        apply_default_css=False,
+        elem_classes="pad",
+        side=SIDE,
+        pen=PEN,
+        eraser=ERASER,
+        **layout,
+    )
+
+
+def read(drawing: object) -> Ink:
+    """The ink of a drawing in any form that the endpoint takes; bare paper is refused.
+
+    The pad's value, an ImageEditor's, Quick, Draw! strokes, an uploaded picture, a PNG data URL.
+    """
+    match drawing:
+        case None | "":
+            raise problem("Draw something first: one stroke is enough.")
+        case {"strokes": strokes}:
+            ink = _strokes(strokes, drawing.get("erase"), drawing.get("base"))
+        case {"composite": _} | {"layers": _} | {"background": _}:
+            ink = _editor(drawing)
+        case {"path": _}:
+            ink = _ink(_picture(_uploaded(drawing)))
+        case list():
+            ink = _strokes(drawing, None, None)
+        case str():
+            ink = _ink(_picture(_decode(drawing, MAX_URL)))
+        case _:
+            raise problem(
+                "The drawing must be a picture, the pad's value or a list of strokes "
+                f"[[xs, ys], ...], not {brief(drawing)}."
+            )
+    if ink.max() < 0.1:
+        raise problem("Draw something first: one stroke is enough.")
+    return ink
+
+
+def _strokes(strokes: object, erase: object, base: object) -> Ink:
+    """Checked strokes through the one rasteriser."""
+    from models import images  # imports torch: not before the page answers
+
+    if not isinstance(strokes, list) or len(strokes) > MAX_STROKES:
+        raise problem(f"The drawing must be a list of at most {MAX_STROKES:,} strokes [xs, ys].")
+    if sum(_points(stroke) for stroke in strokes) > MAX_POINTS:
+        raise problem(f"The drawing has too many points: at most {MAX_POINTS:,} are read.")
+    if erase is None:
+        erase = [False] * len(strokes)
+    if not isinstance(erase, list) or len(erase) != len(strokes):
+        raise problem("`erase` must be a list with one true or false for each stroke.")
+    under = None
+    if base is not None:
+        picture = _picture(_decode(base, 2**16))
+        if picture.size != (images.SIZE, images.SIZE):
+            raise problem(f"`base` must be a PNG of {images.SIZE}x{images.SIZE} px.")
+        under = 255 - np.asarray(picture.convert("L"))
+    return images.rasterise(strokes, erase=[bool(e) for e in erase], base=under).numpy()
+
+
+def _points(stroke: object) -> int:
+    """How many points a stroke has; anything but finite numbers near the canvas is refused."""
+    shaped = isinstance(stroke, list | tuple) and len(stroke) >= 2
+    if not shaped or not all(isinstance(axis, list | tuple) for axis in stroke[:2]):
+        raise problem("Each stroke must be two lists of numbers: [xs, ys].")
+    xs, ys = stroke[:2]
+    if not xs or len(xs) != len(ys):
+        raise problem(f"A stroke needs as many xs as ys, not {len(xs)} and {len(ys)}.")
+    for value in (*xs, *ys):
+        real = isinstance(value, int | float) and not isinstance(value, bool)
+        if not real or not abs(value) <= REACH:  # also true of NaN
+            raise problem(
+                f"Coordinates must be numbers in px of the {SIDE}x{SIDE} canvas, "
+                f"not {brief(value)}."
+            )
+    return len(xs)
+
+
+def _editor(value: dict) -> Ink:
+    """An ImageEditor's value: its composite, else its layers over its background."""
+    files = [value.get("composite")]
+    if files[0] is None:
+        layers = value.get("layers") or []
+        if not isinstance(layers, list) or len(layers) > 10:
+            raise problem("`layers` must be a list of at most 10 uploaded pictures.")
+        files = [value.get("background"), *layers]
+    inks = [_ink(_picture(_uploaded(file))) for file in files if file is not None]
+    if not inks:
+        raise problem("Draw something first: one stroke is enough.")
+    return np.maximum.reduce(inks)
+
+
+def _uploaded(file: object) -> Path:
+    """The path of a file that came through Gradio's upload; no other path is opened."""
+    path = file.get("path") if isinstance(file, dict) else None
+    if isinstance(path, str) and "\0" not in path and len(path) < 1024:
+        place = Path(path).resolve()
+        if place.is_relative_to(Path(get_upload_folder()).resolve()) and place.is_file():
+            return place
+    raise problem(
+        "The picture must be uploaded: with gradio_client, pass handle_file('your_picture.png')."
+    )
+
+
+async def keep_upload(path: str) -> str:
+    """What Gradio does with a file in the request: keep it where it is, and fetch no link."""
+    return str(_uploaded({"path": path}))
+
+
+def _decode(url: object, limit: int) -> io.BytesIO:
+    """The bytes of a PNG data URL."""
+    if not isinstance(url, str) or not url.startswith(PNG_URL):
+        raise problem(
+            "A picture sent as text must be a 'data:image/png;base64,...' URL; "
+            "paths and links are not opened."
+        )
+    if len(url) > limit:
+        raise problem("This picture is too large to be sent as text: upload it as a file.")
+    try:
+        return io.BytesIO(base64.b64decode(url[len(PNG_URL) :], validate=True))
+    except binascii.Error as error:
+        raise problem("This data URL is not valid base64: send it whole.") from error
+
+
+def _picture(file: Path | io.BytesIO) -> Image.Image:
+    """A decoded picture; a broken or too large one is the visitor's sentence."""
+    from models import images
+
+    try:
+        return images.read_picture(file)
+    except ValueError as error:
+        raise problem(str(error)) from error
+
+
+def _ink(picture: Image.Image) -> Ink:
+    """A picture as the network sees it."""
+    from models import images
+
+    return images.picture_to_ink(picture).numpy()

@@ -1,0 +1,122 @@
+"""Completions as pictures: ink to colours, the heat-map, the grid that shows them."""
+
+import base64
+import io
+from typing import NamedTuple
+
+import gradio as gr
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from tabs.common import ASSETS
+
+PAPER, INK, ACCENT, DEEP = (np.array(c, np.float32) for c in (255, 17, (222, 73, 20), (72, 14, 40)))
+ACCENT_AT = 0.55  # where on the heat-map's ramp paper has turned to the accent colour
+MAX_STD = 0.5  # of a number in [0, 1]
+START = {"tiles": [], "note": "Draw a stroke or two, or take an example: completions appear here."}
+
+
+class Completions(NamedTuple):
+    """What is kept of one run, so that it can be shown otherwise without sampling again."""
+
+    partial: Float32[np.ndarray, "64 64"]
+    shown: Float32[np.ndarray, "n 64 64"]
+    std: Float32[np.ndarray, "64 64"]
+    samples: int
+    name: str
+
+
+def results(**layout: str) -> gr.HTML:
+    """The grid of completions; its event `pick` sets `chosen` in its value."""
+    return gr.HTML(
+        START,
+        html_template=(ASSETS / "results.html").read_text(),
+        js_on_load=(ASSETS / "results.js").read_text(),
+        apply_default_css=False,
+        elem_classes="results",
+        **layout,
+    )
+
+
+def spread(
+    samples: Float32[np.ndarray, "n 64 64"],
+    partial: Float32[np.ndarray, "64 64"],
+    count: int,
+) -> list[int]:
+    """Places of `count` samples that differ: the most typical one, then always the farthest.
+
+    The distance is 1 - IoU of the added ink, binarised at 0.5 (farthest-point traversal,
+    Gonzalez 1985); two samples that add nothing are at distance 0.
+    """
+    added = ((samples >= 0.5) & (partial < 0.5)).reshape(len(samples), -1).astype(np.float32)
+    both = added @ added.T
+    size = both.diagonal()
+    either = size[:, None] + size - both
+    distance = 1 - np.where(either > 0, both / np.maximum(either, 1), 1)
+    picked = [int(distance.sum(1).argmin())]
+    nearest = distance[picked[0]].copy()
+    while len(picked) < min(count, len(samples)):
+        nearest[picked] = -1
+        picked.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, distance[picked[-1]])
+    return picked
+
+
+def binary(
+    ink: Float32[np.ndarray, "*n 64 64"], partial: Float32[np.ndarray, "64 64"], threshold: float
+) -> Float32[np.ndarray, "*n 64 64"]:
+    """Ink at or above `threshold` as full ink, the rest as paper; the visitor's own as drawn."""
+    return np.maximum(ink >= threshold, partial).astype(np.float32)
+
+
+def colour(
+    ink: Float32[np.ndarray, "*n 64 64"], partial: Float32[np.ndarray, "64 64"]
+) -> UInt8[np.ndarray, "*n 64 64 3"]:
+    """White paper, the visitor's ink in black, what was added in the accent colour."""
+    added = np.maximum(ink - partial, 0)[..., None]
+    own = np.broadcast_to(partial[..., None], added.shape)
+    pixels = PAPER * (1 - own - added) + INK * own + ACCENT * added
+    return pixels.round().clip(0, 255).astype(np.uint8)
+
+
+def grey(ink: Float32[np.ndarray, "*n 64 64"]) -> UInt8[np.ndarray, "*n 64 64"]:
+    """Black ink on white paper: round(255 * (1 - ink))."""
+    return (255 * (1 - ink)).round().clip(0, 255).astype(np.uint8)
+
+
+def heat(
+    std: Float32[np.ndarray, "64 64"], partial: Float32[np.ndarray, "64 64"]
+) -> UInt8[np.ndarray, "64 64 3"]:
+    """Paper, accent, dark as the samples' standard deviation goes from 0 to 0.5."""
+    level = (std / MAX_STD).clip(0, 1)
+    stops = np.stack([np.full(3, PAPER), ACCENT, DEEP])
+    pixels = np.stack([np.interp(level, (0, ACCENT_AT, 1), channel) for channel in stops.T], -1)
+    own = 0.25 * partial[..., None]
+    return (pixels * (1 - own) + INK * own).round().astype(np.uint8)
+
+
+def png(pixels: UInt8[np.ndarray, "h w *c"]) -> bytes:
+    """A PNG file's bytes, quickly rather than small."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def url(pixels: UInt8[np.ndarray, "h w *c"]) -> str:
+    """A PNG as data URL."""
+    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
+
+
+def view(made: Completions, kind: str, threshold: float) -> dict:
+    """The grid's value: every completion as `kind`, "Probabilities" or "Binary"."""
+    ink = made.shown if kind == "Probabilities" else binary(made.shown, made.partial, threshold)
+    pairs = zip(colour(ink, made.partial), grey(ink), strict=True)
+    return {
+        "tiles": [{"src": url(pixels), "ink": url(plain)} for pixels, plain in pairs],
+        "seen": url(grey(made.partial)),
+        "heat": url(heat(made.std, made.partial)),
+        "samples": made.samples,
+        "name": made.name,
+        "note": "",
+    }
