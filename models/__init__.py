@@ -1,0 +1,1 @@
+"""All that inference needs: networks, pictures in and out, checkpoints."""

@@ -1,0 +1,124 @@
+"""The only place where pictures, strokes, masks and pixel ranges are converted.
+
+Ink is a float in [0, 1]: 0 is bare paper, 1 is a fully covered pixel.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from jaxtyping import Float, Num, UInt8
+from PIL import Image, ImageDraw, ImageOps
+from torch import Tensor
+
+CANVAS = 256  # px, the side of the pad and of the Quick, Draw! frame
+PEN = 12  # px on that canvas, the diameter of the round pen
+ERASER = 24  # px on that canvas, the diameter of the round eraser
+SIZE = 64  # px, the side of what the sketch networks see
+MAX_PIXELS = 50_000_000
+
+Stroke = Sequence[Sequence[float | int]] | Num[np.ndarray, "_ _"]  # (xs, ys[, times]) in px
+
+
+def draw_strokes(
+    strokes: Sequence[Stroke],
+    *,
+    erase: Sequence[bool] | None = None,
+    base: UInt8[np.ndarray, "256 256"] | None = None,
+) -> UInt8[np.ndarray, "256 256"]:
+    """Draw with a round 12 px pen on the 256x256 canvas; 255 is ink, 0 is paper.
+
+    `erase[i]` makes stroke i rub out instead, 24 px wide; `base` is a canvas to go on from.
+    Coordinates outside the canvas are clipped; one-point strokes are dots.
+    """
+    canvas = Image.new("L", (CANVAS, CANVAS)) if base is None else Image.fromarray(base)
+    pen = ImageDraw.Draw(canvas)
+    for i, stroke in enumerate(strokes):
+        fill, width = (0, ERASER) if erase is not None and erase[i] else (255, PEN)
+        r = width / 2
+        points = list(zip(stroke[0], stroke[1], strict=True))
+        if len(points) > 1:
+            pen.line(points, fill=fill, width=width)
+        for x, y in points:
+            pen.ellipse((x - r, y - r, x + r, y + r), fill=fill)
+    return np.asarray(canvas)
+
+
+def shrink(canvas: UInt8[np.ndarray, "256 256"]) -> UInt8[np.ndarray, "64 64"]:
+    """Area-average 4x4 blocks to the networks' 64x64, still 0..255."""
+    step = CANVAS // SIZE
+    blocks = canvas.reshape(SIZE, step, SIZE, step).astype(np.uint16)
+    return ((blocks.sum((1, 3)) + 8) // step**2).astype(np.uint8)
+
+
+def to_ink(pixels: UInt8[np.ndarray, "*b h w"]) -> Float[Tensor, "*b h w"]:
+    """0..255 to [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).float() / 255
+
+
+def rasterise(
+    strokes: Sequence[Stroke],
+    *,
+    erase: Sequence[bool] | None = None,
+    base: UInt8[np.ndarray, "64 64"] | None = None,
+) -> Float[Tensor, "64 64"]:
+    """Strokes in canvas px to the ink that the networks see: draw, then area-average.
+
+    `erase` as in `draw_strokes`; `base` is ink of the networks' size under the strokes, which
+    comes back unchanged where no stroke touches it.
+    """
+    step = CANVAS // SIZE
+    under = None if base is None else base.repeat(step, 0).repeat(step, 1)
+    return to_ink(shrink(draw_strokes(strokes, erase=erase, base=under)))
+
+
+def read_picture(file: str | Path | BinaryIO) -> Image.Image:
+    """Open and decode a picture that somebody sent; too large a one is refused undecoded.
+
+    Raises `ValueError` with one sentence for the sender. Turned upright as its EXIF tag says.
+    """
+    try:
+        picture = Image.open(file, formats=("PNG", "JPEG", "WEBP", "GIF", "BMP"))
+        too_large = picture.width * picture.height > MAX_PIXELS
+        if not too_large:
+            picture.draft("RGB", (4 * SIZE, 4 * SIZE))
+            picture.load()
+            return ImageOps.exif_transpose(picture)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        too_large = True
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:
+        raise ValueError(
+            "This picture cannot be read: send a whole PNG, JPEG, WebP, GIF or BMP file."
+        ) from error
+    raise ValueError(
+        f"This picture is too large: at most {MAX_PIXELS // 10**6} megapixels are read. "
+        "Send a smaller one."
+    )
+
+
+def picture_to_ink(picture: Image.Image) -> Float[Tensor, "64 64"]:
+    """Dark marks on light paper, of any mode and size, to ink: area-average to 64x64.
+
+    See-through parts count as white paper, and so does what is added to make it square.
+    """
+    if picture.mode.startswith("I"):
+        picture = Image.fromarray((np.asarray(picture) // 257).clip(0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+    elif picture.mode not in ("L", "RGB"):
+        picture = picture.convert("RGB")
+    factor = max(picture.size) // (4 * SIZE)
+    if factor > 1:
+        picture = picture.reduce(factor)
+    if picture.mode == "RGBA":
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    side = max(picture.size)
+    paper = Image.new("L", (side, side), 255)
+    corner = ((side - picture.width) // 2, (side - picture.height) // 2)
+    paper.paste(picture.convert("L"), corner)
+    return to_ink(255 - np.asarray(paper.resize((SIZE, SIZE), Image.Resampling.BOX)))

@@ -1,0 +1,1 @@
+"""Makes the checkpoints: data, losses, metrics, one script a demo."""

@@ -1,0 +1,148 @@
+"""What the training scripts share: allocator, seed, learning rate, EMA, resume, metric log."""
+
+import copy
+import errno
+import fcntl
+import json
+import math
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+ALLOCATOR = (
+    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
+    "glibc.malloc.trim_threshold=8589934592:glibc.malloc.top_pad=268435456"
+)
+
+
+def restart_with_fast_allocator() -> None:
+    """Start Python again with glibc kept from giving memory back: 61,000 page faults a step less.
+
+    The setting counts only before the process starts. Does nothing where it is set, or off Linux.
+    """
+    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
+        os.environ["GLIBC_TUNABLES"] = ALLOCATOR
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def has_fast_bf16() -> bool:
+    """Whether autocast to bfloat16 pays on this machine (AVX-512 BF16, AMX, or CUDA)."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: int = 200) -> float:
+    """Linear warm-up, then a cosine to 2 % of the peak at the last step."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+class EMA:
+    """Exponential moving average of a network's floating tensors; starts as their plain mean."""
+
+    def __init__(self, network: nn.Module, decay: float = 0.999):
+        self.decay, self.network = decay, copy.deepcopy(network).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards `network` after optimizer step number `step` (from 0)."""
+        decay = min(self.decay, (step + 1) / (step + 10))
+        averages, values = list(self.network.parameters()), list(network.parameters())
+        torch._foreach_lerp_(averages, [v.detach() for v in values], 1 - decay)
+
+
+@contextmanager
+def replacing(path: Path):
+    """A temporary file beside `path` that takes its place when all is written (and synced).
+
+    A full disk or a read-only folder is one clear OSError, and what was at `path` stays.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        full = getattr(error, "errno", None) == errno.ENOSPC or "write" in str(error)
+        why = "the disk is full" if full else str(error)
+        raise OSError(
+            f"could not write {path}: {why}. What was saved before is untouched; "
+            "make room and start the same command again to go on"
+        ) from error
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Everything a run needs to go on, in one file that is whole or the one before."""
+    with replacing(path) as file:
+        torch.save(state, file)
+
+
+def load_state(path: Path, config: str) -> dict[str, Any] | None:
+    """The state to go on from, or None for a new run; refuses one of another configuration."""
+    if not path.exists():
+        return None
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if state["config"] != config:
+        raise ValueError(
+            f"{path} belongs to a run with other settings: continue with those, "
+            f"or choose another --run-dir\n  there: {state['config']}\n  here:  {config}"
+        )
+    return state
+
+
+def lock(folder: Path) -> IO[str]:
+    """Hold `folder` for one run as long as the returned file lives; another run is refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RuntimeError(
+            f"another run writes to {folder}: wait for it, or choose another --run-dir"
+        ) from None
+    return file
+
+
+class MetricLog:
+    """One JSON object a line; a resumed run first drops the lines that it will write again."""
+
+    def __init__(self, path: Path, phase: str, step: int):
+        self.path = path
+        kept = []
+        for line in path.read_text().splitlines() if path.exists() else []:
+            row = json.loads(line) if line.endswith("}") else {"phase": phase, "step": step}
+            if row["phase"] != phase or row["step"] < step:
+                kept.append(line + "\n")
+        with replacing(path) as file:
+            file.write("".join(kept).encode())
+
+    def write(self, phase: str, step: int, **values: float) -> None:
+        """Append one row; floats are rounded to six digits."""
+        row = {"phase": phase, "step": step}
+        row |= {k: float(f"{v:.6g}") for k, v in values.items()}
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def save_grid(path: Path, rows: list[Tensor], scale: int = 2) -> None:
+    """Ink pictures (n, h, w) in [0, 1], one list entry a row, as a PNG: black on white."""
+    ink = torch.cat([torch.cat(list(row), 1) for row in rows], 0).clamp(0, 1)
+    picture = Image.fromarray((255 - ink * 255).round().byte().numpy())
+    picture = picture.resize((picture.width * scale, picture.height * scale), Image.NEAREST)
+    with replacing(path) as file:
+        picture.save(file, "PNG")
+
+

@@ -1,0 +1,66 @@
+"""Train the judge of sketches: `python training/train_judge.py --data-dir DIR` (minutes)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from models.images import to_ink
+from training import common
+from training.data import quickdraw
+from training.judge import SketchJudge
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one run does."""
+
+    data_dir: Path = Path("data")
+    """Folder that holds quickdraw/."""
+    out: Path = Path("runs/judge.safetensors")
+    cache_dir: Path = Path("~/.cache/latent-studio")
+    steps: int = 4_000
+    batch_size: int = 128
+    lr: float = 2e-3
+    seed: int = 1
+
+
+def main(cfg: Config) -> None:
+    """Train on real full drawings, binarised; print the accuracy on the valid split."""
+    torch.manual_seed(cfg.seed)
+    folder = cfg.data_dir / "quickdraw"
+    data = quickdraw.load_train(folder, cfg.cache_dir.expanduser())
+    chance = np.cumsum(data.weights())
+    judge = SketchJudge(len(quickdraw.CLASSES)).to(memory_format=torch.channels_last)
+    ema = common.EMA(judge)
+    optimizer = torch.optim.AdamW(judge.parameters(), cfg.lr, weight_decay=0.05, fused=True)
+    bar = tqdm(range(cfg.steps), desc="judge", mininterval=5)
+    for step in bar:
+        full, label = quickdraw.draw_full(data, chance, cfg.batch_size, cfg.seed, step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=common.has_fast_bf16()):
+            logits = judge(to_ink(full).gt(0.5).float()[:, None]).logits
+        loss = F.cross_entropy(logits, torch.from_numpy(label), label_smoothing=0.1)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for group in optimizer.param_groups:
+            group["lr"] = common.learning_rate(step, cfg.steps, cfg.lr)
+        optimizer.step()
+        ema.update(judge, step)
+        if step % 50 == 0:
+            bar.set_postfix(loss=f"{float(loss.detach()):.3f}")
+    full, _, label = quickdraw.halves(folder, "valid")
+    logits, _ = ema.network.judge(full)
+    bar.write(f"valid accuracy {(logits.argmax(1) == label).mean():.4f} on {len(label)} drawings")
+    with common.replacing(cfg.out) as file:
+        save_file(ema.network.state_dict(), file.name)
+
+
+if __name__ == "__main__":
+    import tyro
+
+    common.restart_with_fast_allocator()
+    main(tyro.cli(Config))
