@@ -16,6 +16,7 @@ THEME = gr.themes.Base(
     neutral_hue="stone",
     font=[gr.themes.Font(name) for name in ("ui-sans-serif", "system-ui", "sans-serif")],
     font_mono=[gr.themes.Font(name) for name in ("ui-monospace", "monospace")],
+    radius_size=gr.themes.sizes.radius_lg,
 )
 HEADER = """# Latent Studio
 Start a drawing; a small latent-variable model finishes it in many different ways."""

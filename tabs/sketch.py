@@ -122,7 +122,7 @@ def build() -> None:
             starts = examples()
         with gr.Column(elem_classes="studio-results"):
             with gr.Row(elem_classes="studio-pair"):
-                kind = gr.Radio(KINDS, value=KINDS[0], label="Show")
+                kind = gr.Radio(KINDS, value=KINDS[0], label="Show", elem_id="sketch-kind")
                 threshold = gr.Slider(0.05, 0.95, 0.5, step=0.05, label="Threshold", buttons=[])
             shown = sketch_view.results(elem_id="sketch-results")
         with gr.Column(elem_classes="studio-settings"):

@@ -1,9 +1,15 @@
 """A stand-in for the trained model: quick, seeded, the same interface."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 import torch
 from torch import Tensor, nn
 
+import app
 from models.images import rasterise
+from tabs import common
 from tabs.sketch import LABELS
 
 
@@ -29,3 +35,15 @@ class StandIn(nn.Module):
         ink = torch.stack([rasterise(strokes.tolist()) for strokes in moved])
         doubt = 1 - 0.5 * temperature * torch.rand(count, 1, 1, generator=g)
         return torch.maximum(ink * doubt.clamp(0, 1), partial)
+
+
+@contextmanager
+def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The whole app on a free port, with the stand-in as its model: its address."""
+    monkeypatch.setattr(common, "_load", lambda _: StandIn())
+    studio = app.build()
+    app.launch(studio, quiet=True)
+    try:
+        yield studio.local_url
+    finally:
+        studio.close()
