@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 from gradio.context import Context
 from gradio.processing_utils import save_bytes_to_cache
 
@@ -22,8 +23,10 @@ MAX_SHOWN, MAX_COUNT, MAX_TEMPERATURE = 32, 64, 2.0
 KINDS = ("Probabilities", "Binary")
 
 
-def sample(drawing: object, label: str, count: int, temperature: float, seed: int):
-    """`count` samples of the model for a drawing in any form: ink as numpy, the partial, labels."""
+def sample(
+    drawing: object, label: str, count: int, temperature: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The drawing's ink and `count` samples of the model for it, all arguments checked."""
     partial = pad.read(drawing)
     count = number(count, "Count", 1, MAX_COUNT, whole=True)
     temperature = number(temperature, "Temperature", 0, MAX_TEMPERATURE)
@@ -36,7 +39,7 @@ def sample(drawing: object, label: str, count: int, temperature: float, seed: in
         ink = model.complete(torch.from_numpy(partial), label, count, temperature, seed)
     except ValueError as error:
         raise problem(str(error)) from error
-    return partial, ink.numpy()
+    return partial, ink.cpu().numpy()
 
 
 def complete(drawing: object, label: str, count: int, temperature: float, seed: int) -> Completions:
@@ -132,7 +135,9 @@ def build() -> None:
                 0, MAX_TEMPERATURE, 1, step=0.05, label="Temperature", buttons=[]
             )
             with gr.Row(elem_classes="studio-pair"):
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED)
+                seed = gr.Number(
+                    0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="sketch-seed"
+                )
                 reroll = gr.Button("Reroll", elem_id="sketch-reroll")
     kept = gr.State(None, time_to_live=3600)
 
