@@ -49,6 +49,7 @@ def launch(demo: gr.Blocks, **where) -> None:
         run_history=False,
         max_file_size="8mb",
         ssr_mode=False,
+        show_error=True,  # else Gradio's own refusals reach an API client without their sentence
         prevent_thread_lock=True,
         **where,
     )

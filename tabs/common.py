@@ -14,6 +14,11 @@ MAX_SEED = 2**31 - 1
 _loading = threading.Lock()
 
 
+def asset(name: str) -> str:
+    """A file of HTML or JavaScript that belongs to a component."""
+    return (ASSETS / name).read_text("utf-8")
+
+
 def problem(text: str) -> gr.Error:
     """A sentence for the visitor, with no stack trace in the page, the reply or the log."""
     return gr.Error(text, title="That did not work", duration=8, print_exception=False)

@@ -16,7 +16,7 @@ from gradio.utils import get_upload_folder
 from jaxtyping import Float32
 from PIL import Image
 
-from tabs.common import ASSETS, brief, problem
+from tabs.common import asset, brief, problem
 
 SIDE, PEN, ERASER = 256, 12, 24  # models.images.CANVAS, PEN, ERASER; a test compares them
 MAX_STROKES, MAX_POINTS, REACH = 1_000, 20_000, 4 * SIDE
@@ -31,8 +31,8 @@ def pad(**layout: str) -> gr.HTML:
     """The pad; its event `live` asks for a completion, at each change and while one draws."""
     return gr.HTML(
         EMPTY,
-        html_template=(ASSETS / "pad.html").read_text(),
-        js_on_load=(ASSETS / "pad.js").read_text(),
+        html_template=asset("pad.html"),
+        js_on_load=asset("pad.js"),
         apply_default_css=False,
         elem_classes="pad",
         side=SIDE,
@@ -76,8 +76,9 @@ def _strokes(strokes: object, erase: object, base: object) -> Ink:
 
     if not isinstance(strokes, list) or len(strokes) > MAX_STROKES:
         raise problem(f"The drawing must be a list of at most {MAX_STROKES:,} strokes [xs, ys].")
-    if sum(_points(stroke) for stroke in strokes) > MAX_POINTS:
-        raise problem(f"The drawing has too many points: at most {MAX_POINTS:,} are read.")
+    left = MAX_POINTS
+    for stroke in strokes:
+        left -= _points(stroke, left)
     if erase is None:
         erase = [False] * len(strokes)
     if not isinstance(erase, list) or len(erase) != len(strokes):
@@ -91,7 +92,7 @@ def _strokes(strokes: object, erase: object, base: object) -> Ink:
     return images.rasterise(strokes, erase=[bool(e) for e in erase], base=under).numpy()
 
 
-def _points(stroke: object) -> int:
+def _points(stroke: object, most: int) -> int:
     """How many points a stroke has; anything but finite numbers near the canvas is refused."""
     shaped = isinstance(stroke, list | tuple) and len(stroke) >= 2
     if not shaped or not all(isinstance(axis, list | tuple) for axis in stroke[:2]):
@@ -99,6 +100,8 @@ def _points(stroke: object) -> int:
     xs, ys = stroke[:2]
     if not xs or len(xs) != len(ys):
         raise problem(f"A stroke needs as many xs as ys, not {len(xs)} and {len(ys)}.")
+    if len(xs) > most:
+        raise problem(f"The drawing has too many points: at most {MAX_POINTS:,} are read.")
     for value in (*xs, *ys):
         real = isinstance(value, int | float) and not isinstance(value, bool)
         if not real or not abs(value) <= REACH:  # also true of NaN

@@ -2,11 +2,13 @@
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
 from gradio.context import Context
 from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
 
 from tabs import common, pad, sketch_view
 from tabs.common import MAX_SEED, choice, number, problem
@@ -77,7 +79,7 @@ def on_live(drawing, *settings):
 
 
 def complete_sketch(
-    drawing: object, label: str = "any", count: int = 16, temperature: float = 1.0, seed: int = 0
+    drawing: Any, label: str = "any", count: int = 16, temperature: float = 1.0, seed: int = 0
 ) -> list[dict]:
     """Completions of a drawing as PNG files, 64x64, black ink on white paper.
 
@@ -87,7 +89,7 @@ def complete_sketch(
     `temperature` varies them more.
     """
     _, samples = sample(drawing, label, count, temperature, seed)
-    folder = gr.utils.get_upload_folder()
+    folder = get_upload_folder()
     files = []
     for i, pixels in enumerate(sketch_view.grey(samples)):
         file = save_bytes_to_cache(sketch_view.png(pixels), f"completion-{i + 1:02}.png", folder)

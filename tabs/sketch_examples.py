@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from tabs.common import ASSETS
+from tabs.common import asset
 
 # label -> strokes [xs, ys] in canvas px
 
@@ -77,6 +77,6 @@ def examples() -> gr.HTML:
     return gr.HTML(
         {"drawings": EXAMPLES, "chosen": None},
         html_template=f'<p class="starts-title">Start from</p>{row}',
-        js_on_load=(ASSETS / "examples.js").read_text(),
+        js_on_load=asset("examples.js"),
         apply_default_css=False,
     )

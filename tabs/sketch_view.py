@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from tabs.common import ASSETS
+from tabs.common import asset
 
 PAPER, INK, ACCENT, DEEP = (np.array(c, np.float32) for c in (255, 17, (222, 73, 20), (72, 14, 40)))
 ACCENT_AT = 0.55  # where on the heat-map's ramp paper has turned to the accent colour
@@ -31,8 +31,8 @@ def results(**layout: str) -> gr.HTML:
     """The grid of completions; its event `pick` sets `chosen` in its value."""
     return gr.HTML(
         START,
-        html_template=(ASSETS / "results.html").read_text(),
-        js_on_load=(ASSETS / "results.js").read_text(),
+        html_template=asset("results.html"),
+        js_on_load=asset("results.js"),
         apply_default_css=False,
         elem_classes="results",
         **layout,

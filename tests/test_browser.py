@@ -81,7 +81,7 @@ class Studio:
         )
         self.page = self.context.new_page()
         self.page.set_default_timeout(15_000)
-        self.sent, self.complaints = [], []
+        self.sent, self.labels, self.complaints = [], [], []
         self.page.on("request", self._note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on(
@@ -98,6 +98,7 @@ class Studio:
             data = json.loads(request.post_data)["data"]
             if data and isinstance(data[0], dict) and "strokes" in data[0]:
                 self.sent.append(data[0])
+                self.labels.append(data[1])
 
     def draw(self, points, pause=None):
         """A stroke by mouse or finger; `pause` is called before it ends."""
@@ -287,6 +288,7 @@ def test_examples_reroll_and_the_keyboard(visit):
     page.get_by_role("button", name="cat", exact=True).click()
     studio.settled(strokes=2)
     assert page.get_by_label("It is a drawing of").input_value() == "cat"
+    assert studio.labels[-1] == "cat"
     tiles = studio.tiles()
     page.get_by_role("button", name="Reroll").click()
     studio.until(lambda: studio.tiles() != tiles)
