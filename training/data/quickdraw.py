@@ -68,17 +68,21 @@ def split_of(digest: int) -> Split:
     return ("train", "valid", "test")[(digest % 100 >= 90) + (digest % 100 >= 95)]
 
 
-def read_class(folder: Path, word: str) -> tuple[list[Drawing], int]:
-    """All drawings of `<word>.ndjson` or `<word>.ndjson.gz`, and how many lines were malformed."""
+def find_class(folder: Path, word: str) -> Path:
+    """`<word>.ndjson`, else `<word>.ndjson.gz`."""
     for path in (folder / f"{word}.ndjson", folder / f"{word}.ndjson.gz"):
         if path.exists():
-            break
-    else:
-        raise FileNotFoundError(
-            f"no {word}.ndjson or {word}.ndjson.gz in {folder}: fetch it with "
-            "`python training/train_sketch.py --download`, or point --data-dir at the folder "
-            "that holds quickdraw/"
-        )
+            return path
+    raise FileNotFoundError(
+        f"no {word}.ndjson or {word}.ndjson.gz in {folder}: fetch it with "
+        "`python training/train_sketch.py --download`, or point --data-dir at the folder "
+        "that holds quickdraw/"
+    )
+
+
+def read_class(folder: Path, word: str) -> tuple[list[Drawing], int]:
+    """All drawings of a class, and how many lines were malformed."""
+    path = find_class(folder, word)
     drawings, bad = [], 0
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8", errors="replace") as lines:
@@ -106,7 +110,7 @@ class SketchArrays:
     label: Int64[np.ndarray, " n"]
 
     def weights(self, power: float = 0.5) -> np.ndarray:
-        """Chance of each drawing when a class is drawn with p ~ size^power: small ones count more."""
+        """Chance of each drawing when a class is drawn with p ~ size^power: small ones gain."""
         sizes = np.bincount(self.label, minlength=len(CLASSES))
         return (np.maximum(sizes, 1) ** (power - 1.0))[self.label]
 
@@ -145,8 +149,8 @@ def _render_class(folder: Path, word: str, variants: int) -> UInt8[np.ndarray, "
 
 
 def load_train(folder: Path, cache: Path | None = None, workers: int = 2) -> SketchArrays:
-    """The training split in RAM (12 KB a variant and drawing), rendered once and kept in `cache`."""
-    files = sorted(p for w in CLASSES for p in folder.glob(f"{w}.ndjson*"))
+    """The training split in RAM (12 KB a variant and drawing), rendered once, kept in `cache`."""
+    files = [find_class(folder, word) for word in CLASSES]
     stamp = json.dumps([VARIANTS, *[(p.name, p.stat().st_size) for p in files]])
     name = f"quickdraw-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}.npz"
     if cache is not None and (cache / name).exists():
