@@ -3,11 +3,11 @@
 Ink is a float in [0, 1]: 0 is bare paper, 1 is a fully covered pixel.
 """
 
+import io
 import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -76,7 +76,7 @@ def rasterise(
     return to_ink(shrink(draw_strokes(strokes, erase=erase, base=under)))
 
 
-def read_picture(file: str | Path | BinaryIO) -> Image.Image:
+def read_picture(file: str | Path | io.BytesIO) -> Image.Image:
     """Open and decode a picture that somebody sent; too large a one is refused undecoded.
 
     Raises `ValueError` with one sentence for the sender. Turned upright as its EXIF tag says.

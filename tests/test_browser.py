@@ -7,13 +7,13 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from standin import StandIn, serving
+from standin import NOISE, StandIn, serving
 
 from models import checkpoint, images
 from tabs import common
 
 sync_api = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, NOISE]
 
 ROOF = [(60, 150), (90, 80), (128, 60), (170, 85), (196, 150)]
 FLOOR = [(70, 200), (128, 205), (190, 200)]

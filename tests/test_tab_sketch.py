@@ -1,8 +1,8 @@
 import base64
 import io
-import itertools
 import json
 import math
+import urllib.request
 
 import gradio as gr
 import numpy as np
@@ -10,12 +10,13 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from PIL import Image
-from standin import StandIn, serving
+from standin import NOISE, StandIn, serving
 
 from models import images
 from tabs import common, pad, sketch, sketch_view
 from tabs.sketch_examples import EXAMPLES
 
+pytestmark = NOISE
 HOUSE = [[[40, 40, 128, 216, 216, 40], [220, 110, 30, 110, 220, 220]], [[120], [180]]]
 DRAWN = {"strokes": HOUSE, "erase": [False, False], "base": None, "live": True}
 FIRST = "Draw something first: one stroke is enough."
@@ -155,18 +156,6 @@ def test_spread_is_the_greedy_choice_of_brute_force():
     assert sketch_view.spread(samples, partial, 5) == picked
 
 
-def test_the_shown_differ_more_than_the_first_samples():
-    made = sketch.complete(DRAWN, "any", 8, 1.0, 0)
-    plain = StandIn().complete(images.rasterise(HOUSE), "any", 8, 1.0, 0).numpy()
-
-    def nearest(ink):
-        added = (ink >= 0.5) & (made.partial < 0.5)
-        pairs = itertools.combinations(added, 2)
-        return min(1 - (a & b).sum() / max((a | b).sum(), 1) for a, b in pairs)
-
-    assert nearest(made.shown) >= nearest(plain)
-
-
 def test_the_heat_map_is_paper_where_all_samples_agree():
     made = sketch.complete(DRAWN, "any", 8, 1.0, 0)
     np.testing.assert_allclose(made.std, made.std.clip(0, 0.5 + 1e-6))
@@ -243,8 +232,9 @@ BAD_SETTINGS = {
 def test_a_bad_setting_gets_one_sentence(name, i):
     value = BAD_SETTINGS[name][i]
     settings = {"label": "any", "count": 1, "temperature": 1.0, "seed": 0} | {name: value}
-    with pytest.raises(gr.Error, match=f"(?i)^{name} ") as error:
+    with pytest.raises(gr.Error) as error:
         sketch.complete_sketch(DRAWN, **settings)
+    assert error.value.message.lower().startswith(f"{name} ")
     assert len(error.value.message) < 500
 
 
@@ -327,6 +317,17 @@ def test_every_form_of_a_drawing_gives_the_same_pictures(client, tmp_path):
         assert abs(off).max() <= 2
 
 
+def reply(client, drawing):
+    """The server's raw answer, past gradio_client's own handling of files."""
+    place = f"{client.src.rstrip('/')}/gradio_api/call/complete_sketch"
+    body = json.dumps({"data": [drawing, "any", 1, 1.0, 0]}).encode()
+    request = urllib.request.Request(place, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as made:
+        event = json.load(made)["event_id"]
+    with urllib.request.urlopen(f"{place}/{event}") as answer:
+        return answer.read().decode()
+
+
 @pytest.mark.parametrize("name", BAD_DRAWINGS)
 def test_the_endpoint_refuses_bad_drawings_without_a_trace(client, name):
     drawing, text = BAD_DRAWINGS[name]
@@ -334,20 +335,23 @@ def test_the_endpoint_refuses_bad_drawings_without_a_trace(client, name):
         json.dumps(drawing, allow_nan=False)
     except ValueError:
         pytest.skip("no JSON")
-    with pytest.raises(Exception, match=text.replace("[", r"\[").replace("(", r"\(")) as error:
-        ask(client, drawing)
-    assert "Traceback" not in str(error.value)
+    answer = reply(client, drawing)
+    assert "event: error" in answer
+    assert text in answer
+    assert "Traceback" not in answer
 
 
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "app.py", "http://127.0.0.1:9/cat.png", "https://example.com/cat.png"]
 )
-def test_the_endpoint_opens_no_path_of_the_server_and_no_link(client, path):
-    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    for drawing in (file, {"composite": file}, {**file, "url": path}):
-        with pytest.raises(Exception, match="uploaded") as error:
-            ask(client, drawing)
-        assert "Traceback" not in str(error.value)
+@pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])
+def test_the_endpoint_opens_no_path_of_the_server_and_no_link(client, path, meta):
+    file = {"path": path, **meta}
+    for drawing in (file, {"composite": file}, {**file, "url": path}, {**file, "is_stream": True}):
+        answer = reply(client, drawing)
+        assert "event: error" in answer
+        assert "uploaded" in answer
+        assert "Traceback" not in answer
 
 
 def test_corrupt_and_huge_uploads_get_one_sentence(client, tmp_path):
