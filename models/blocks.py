@@ -17,6 +17,7 @@ class ResBlock(nn.Module):
         nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Same shape out."""
         return x + self.conv2(F.silu(self.conv1(F.silu(x))))
 
 
@@ -34,10 +35,12 @@ class ResMLP(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.up, self.act = nn.Linear(width, 4 * width), nn.GELU("tanh")
+        self.down = nn.Linear(4 * width, width)
 
     def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        return x + self.down(F.gelu(self.up(self.norm(x)), approximate="tanh"))
+        """Same shape out."""
+        return x + self.down(self.act(self.up(self.norm(x))))
 
 
 class TransformerBlock(nn.Module):
@@ -72,8 +75,8 @@ class TransformerBlock(nn.Module):
 
     def new_cache(self, batch: int, length: int) -> KVCache:
         """An empty cache of this layer's shape and dtype."""
-        weight = self.qkv.weight
-        return KVCache(batch, self.heads, length, weight.shape[1] // self.heads, weight)
+        like = self.norm.weight
+        return KVCache(batch, self.heads, length, len(like) // self.heads, like)
 
 
 def init_transformer(module: nn.Module, layers: int) -> None:

@@ -33,7 +33,7 @@ class SketchCVAEOutput(NamedTuple):
 
 
 class GaussianEncoder(nn.Module):
-    """Three blocks of two convolutions, average pooling after the first two, heads for mu, logvar."""
+    """Three blocks of two convolutions, average pooling after the first two, two linear heads."""
 
     def __init__(self, inputs: int, config: SketchCVAEConfig):
         super().__init__()
@@ -45,9 +45,13 @@ class GaussianEncoder(nn.Module):
             layers += [nn.AvgPool2d(2)] if i < 2 else [nn.Flatten()]
         self.body = nn.Sequential(*layers)
         flat = config.channels[-1] * (config.image_size // 4) ** 2
-        self.mu, self.logvar = nn.Linear(flat, config.latent_dim), nn.Linear(flat, config.latent_dim)
+        self.mu, self.logvar = (
+            nn.Linear(flat, config.latent_dim),
+            nn.Linear(flat, config.latent_dim),
+        )
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> DiagonalGaussian:
+        """The Gaussian of z, in float32."""
         h = self.body(x)
         return DiagonalGaussian(self.mu(h).float(), self.logvar(h).float())
 
@@ -97,7 +101,11 @@ class SketchCVAE(nn.Module):
 
     @torch.inference_mode()
     def complete(
-        self, partial: Float[Tensor, "h w"], count: int = 16, temperature: float = 1.0, seed: int = 0
+        self,
+        partial: Float[Tensor, "h w"],
+        count: int = 16,
+        temperature: float = 1.0,
+        seed: int = 0,
     ) -> Float[Tensor, "n h w"]:
         """`count` ink probabilities from p(z|y); `temperature` scales the prior's sigma."""
         prior = self.prior(partial[None, None])

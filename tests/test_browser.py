@@ -80,7 +80,7 @@ class Studio:
             device_scale_factor=2 if self.touch else 1,
         )
         self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(60_000)
         self.sent, self.labels, self.complaints = [], [], []
         self.page.on("request", self._note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -91,7 +91,7 @@ class Studio:
         self.page.goto(address + query)
         self.pad = self.page.locator("#sketch-pad canvas")
         self.pad.wait_for()
-        self.page.wait_for_load_state("networkidle")
+        self.page.locator("#sketch-go").wait_for()
 
     def _note(self, request):
         if request.url.endswith("/queue/join"):
@@ -129,7 +129,7 @@ class Studio:
                 pause()
             self.page.mouse.up()
 
-    def until(self, happened, seconds=15):
+    def until(self, happened, seconds=60):
         """Wait for something that is not in the page."""
         end = time.monotonic() + seconds
         while not happened():

@@ -7,11 +7,13 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import torch
+import tyro
 from PIL import Image
 from torch import Tensor, nn
 
@@ -59,9 +61,17 @@ class EMA:
         averages, values = list(self.network.parameters()), list(network.parameters())
         torch._foreach_lerp_(averages, [v.detach() for v in values], 1 - decay)
 
+    @contextmanager
+    def in_place_of(self, network: nn.Module) -> Iterator[None]:
+        """Lend `network` the averaged weights for a while."""
+        own = copy.deepcopy(network.state_dict())
+        network.load_state_dict(self.network.state_dict())
+        yield
+        network.load_state_dict(own)
+
 
 @contextmanager
-def replacing(path: Path):
+def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A temporary file beside `path` that takes its place when all is written (and synced).
 
     A full disk or a read-only folder is one clear OSError, and what was at `path` stays.
@@ -90,37 +100,40 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, file)
 
 
-def load_state(path: Path, config: str) -> dict[str, Any] | None:
+def load_state(path: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     """The state to go on from, or None for a new run; refuses one of another configuration."""
     if not path.exists():
         return None
     state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["config"] != config:
+    there = state["config"]
+    differ = [f"{k} {there.get(k)!r}, now {v!r}" for k, v in config.items() if there.get(k) != v]
+    if differ:
         raise ValueError(
-            f"{path} belongs to a run with other settings: continue with those, "
-            f"or choose another --run-dir\n  there: {state['config']}\n  here:  {config}"
+            f"{path} belongs to a run with other settings ({'; '.join(differ)}): "
+            "go on with those, or choose another --run-dir"
         )
     return state
 
 
-def lock(folder: Path) -> IO[str]:
-    """Hold `folder` for one run as long as the returned file lives; another run is refused."""
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` for one run; another that asks for it is refused, a dead one holds nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / "lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise RuntimeError(
-            f"another run writes to {folder}: wait for it, or choose another --run-dir"
-        ) from None
-    return file
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(
+                f"another run writes to {folder}: wait for it, or choose another --run-dir"
+            ) from None
+        yield
 
 
 class MetricLog:
     """One JSON object a line; a resumed run first drops the lines that it will write again."""
 
     def __init__(self, path: Path, phase: str, step: int):
-        self.path = path
+        self.path, self.phase = path, phase
         kept = []
         for line in path.read_text().splitlines() if path.exists() else []:
             row = json.loads(line) if line.endswith("}") else {"phase": phase, "step": step}
@@ -129,9 +142,9 @@ class MetricLog:
         with replacing(path) as file:
             file.write("".join(kept).encode())
 
-    def write(self, phase: str, step: int, **values: float) -> None:
+    def write(self, step: int, **values: float) -> None:
         """Append one row; floats are rounded to six digits."""
-        row = {"phase": phase, "step": step}
+        row = {"phase": self.phase, "step": step}
         row |= {k: float(f"{v:.6g}") for k, v in values.items()}
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
@@ -146,3 +159,12 @@ def save_grid(path: Path, rows: list[Tensor], scale: int = 2) -> None:
         picture.save(file, "PNG")
 
 
+def run(main: Callable[[Any], None], config: type) -> None:
+    """A script's last line: fast allocator, command line, and an error as one sentence."""
+    restart_with_fast_allocator()
+    try:
+        main(tyro.cli(config))
+    except KeyboardInterrupt:
+        sys.exit("stopped; start the same command again to go on")
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -42,6 +42,7 @@ class SketchJudge(nn.Module):
         self.dropout, self.head = nn.Dropout(0.3), nn.Linear(128, classes)
 
     def forward(self, x: Float[Tensor, "b 1 64 64"]) -> JudgeOutput:
+        """Logits and features of binarised ink."""
         features = self.body(x).float()
         return JudgeOutput(self.head(self.dropout(features)).float(), features)
 

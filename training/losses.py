@@ -7,19 +7,21 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.sketch_autoencoder import SketchOutput
 from models.sketch_cvae import SketchCVAEOutput
 
 Likelihood = Literal["bernoulli", "continuous"]
 
 
 def bernoulli_nll(logits: Float[Tensor, "b *s"], x: Float[Tensor, "b *s"]) -> Float[Tensor, " b"]:
-    """-log p(x) under independent Bernoullis, the usual improper one for x in [0, 1]; nats/image."""
+    """-log p(x) under independent Bernoullis, improper where x is not 0 or 1; nats/image."""
     return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
 
 
 def log_normaliser(logits: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-    """log C(lambda) of the continuous Bernoulli, lambda = sigmoid(logits) (Loaiza-Ganem and
-    Cunningham 2019): log(2 atanh(1 - 2 lambda) / (1 - 2 lambda)) = log(t / tanh(t / 2)), t = logits.
+    """log C(lambda) of the continuous Bernoulli (Loaiza-Ganem and Cunningham 2019, eq. 12-13 here).
+
+    log(2 atanh(1 - 2 lambda) / (1 - 2 lambda)) = log(t / tanh(t / 2)), lambda = sigmoid(t).
 
     Stable where lambda is near 1/2 (there the Taylor series is used) and where it saturates.
     """
@@ -45,25 +47,26 @@ def cvae_elbo(
     likelihood: Likelihood = "bernoulli",
     beta: float = 1.0,
 ) -> dict[str, Tensor]:
-    """Negative conditional ELBO, reconstruction + beta KL(q(z|x, y) || p(z|y)) (Sohn et al. 2015)."""
+    """Negative conditional ELBO, recon + beta KL(q(z|x, y) || p(z|y)) (Sohn et al. 2015)."""
     nll = bernoulli_nll if likelihood == "bernoulli" else continuous_bernoulli_nll
     recon, kl = nll(out.logits, x).mean(), out.posterior.kl(out.prior).mean()
     return {"loss": recon + beta * kl, "recon": recon, "kl": kl}
 
 
-def reconstruction(
-    logits: Float[Tensor, "b 1 h w"], x: Float[Tensor, "b 1 h w"]
-) -> dict[str, Tensor]:
-    """Bernoulli reconstruction through the codes, and the IoU of ink at 0.5, in [0, 1]."""
-    recon = bernoulli_nll(logits, x).mean()
-    drawn, there = logits > 0, x > 0.5
+def reconstruction(out: SketchOutput, x: Float[Tensor, "b 1 h w"]) -> dict[str, Tensor]:
+    """Bernoulli reconstruction through the codes, and the IoU of ink at 0.5.
+
+    Plus a penalty where the encoder's vectors leave [-4, 4]: past that the quantiser's sigmoid is
+    flat and the codes die.
+    """
+    recon = bernoulli_nll(out.logits, x).mean()
+    saturation = F.relu(out.vectors.abs() - 4).square().flatten(1).sum(1).mean()
+    drawn, there = out.logits > 0, x > 0.5
     iou = (drawn & there).sum() / (drawn | there).sum().clamp(min=1)
-    return {"loss": recon, "recon": recon, "iou": iou}
+    return {"loss": recon + saturation, "recon": recon, "saturation": saturation, "iou": iou}
 
 
-def code_nll(
-    logits: Float[Tensor, "b n K"], codes: Int64[Tensor, "b n"]
-) -> dict[str, Tensor]:
+def code_nll(logits: Float[Tensor, "b n K"], codes: Int64[Tensor, "b n"]) -> dict[str, Tensor]:
     """-log p(codes) of an autoregressive prior, summed over the grid; nats/image."""
     nll = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="sum") / len(codes)
     return {"loss": nll, "code_nll": nll}

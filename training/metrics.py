@@ -14,7 +14,7 @@ from training.losses import bernoulli_nll
 
 
 def frechet(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
-    """Frechet distance of two Gaussians fitted to features (Dowson and Landau 1982; FID's formula)."""
+    """Frechet distance of the Gaussians fitted to two sets of features (FID's formula)."""
     mean_a, mean_b = a.mean(0, dtype=np.float64), b.mean(0, dtype=np.float64)
     cov_a, cov_b = np.cov(a.astype(np.float64).T), np.cov(b.astype(np.float64).T)
     root = np.sqrt(np.linalg.eigvals(cov_a @ cov_b).real.clip(min=0)).sum()

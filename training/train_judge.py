@@ -60,7 +60,4 @@ def main(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    import tyro
-
-    common.restart_with_fast_allocator()
-    main(tyro.cli(Config))
+    common.run(main, Config)

@@ -188,7 +188,7 @@ def draw_batch(
     run sees what the unbroken one saw. `chance` is the cumulative sum of `data.weights()`.
 
     Half are in the data set's frame. Partials: 55 % first part, 15 % some strokes, 30 % erased.
-    15 % of the labels are dropped: they read len(CLASSES), which means any.
+    25 % of the labels are dropped: they read len(CLASSES), which means any.
     """
     rng = np.random.default_rng((seed, step))
     pick = np.searchsorted(chance, rng.uniform(0, chance[-1], size), side="right")
@@ -201,5 +201,5 @@ def draw_batch(
     )
     for i in np.flatnonzero(kind >= 0.7):
         partial[i] = erase_rectangle(full[i], rng)
-    dropped = rng.uniform(size=size) < 0.15
+    dropped = rng.uniform(size=size) < 0.25
     return full, partial, np.where(dropped, len(CLASSES), data.label[pick])

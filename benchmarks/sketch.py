@@ -1,0 +1,127 @@
+"""Speed of the sketch demo, side by side in one run: `python benchmarks/sketch.py`.
+
+Trains the paper's CVAE for some steps in stock float32 and with our loop's settings, times 16
+completions, the app's whole handler, and `python app.py` until its page answers. Writes the medians
+into checkpoints/sketch/metrics.json.
+"""
+
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from models import checkpoint
+from models.images import rasterise
+from models.sketch_cvae import SketchCVAE
+from training import common, losses
+
+ROOT = Path(__file__).parent.parent
+BATCH = 64
+HALF_CAT = [
+    [[40, 60, 90, 130, 170, 190], [120, 40, 90, 85, 90, 40]],
+    [[190, 215, 200, 150], [40, 120, 190, 225]],
+    [[95, 97, 99], [130, 132, 130]],
+]
+
+
+def seconds(act: Callable[[], object], repeats: int) -> float:
+    """Median seconds of one call, after two that are not counted."""
+    for _ in range(2):
+        act()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        act()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def training_step(stock: bool) -> Callable[[], None]:
+    """One optimizer step of the paper's CVAE on random ink."""
+    torch.manual_seed(0)
+    x = (torch.rand(BATCH, 1, 64, 64) > 0.8).float()
+    y = x * (torch.rand_like(x) > 0.5)
+    model = SketchCVAE()
+    if not stock:
+        model = model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=not stock)
+    bf16 = not stock and common.has_fast_bf16()
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = losses.cvae_elbo(model(x, y), x)["loss"]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def in_fresh_python(what: str, fast_allocator: bool) -> float:
+    """Median seconds a step for `what` (stock, ours), with or without the allocator setting."""
+    env = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+    if fast_allocator:
+        env["GLIBC_TUNABLES"] = common.ALLOCATOR
+    done = subprocess.run(
+        [sys.executable, __file__, what], env=env, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def app_start() -> float:
+    """Seconds from `python app.py` until its page answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = os.environ | {"GRADIO_SERVER_PORT": str(port)}
+    began = time.perf_counter()
+    with subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env) as app:
+        try:
+            while time.perf_counter() - began < 120:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).read()
+                    return time.perf_counter() - began
+                except OSError:
+                    time.sleep(0.05)
+        finally:
+            app.terminate()
+    raise TimeoutError("the page did not answer within two minutes")
+
+
+def main() -> None:
+    """Measure everything, print it, keep it beside the weights."""
+    if sys.argv[1:]:
+        print(seconds(training_step(sys.argv[1] == "stock"), 8))
+        return
+    stock = BATCH / in_fresh_python("stock", fast_allocator=False)
+    ours = BATCH / in_fresh_python("ours", fast_allocator=True)
+    model, ink = checkpoint.load("sketch"), rasterise(HALF_CAT)
+    published = SketchCVAE().eval()
+    speed = {
+        "threads": torch.get_num_threads(),
+        "paper_training_stock_images_per_s": stock,
+        "paper_training_our_loop_images_per_s": ours,
+        "paper_training_ratio": ours / stock,
+        "complete_16_ms": 1e3 * seconds(lambda: model.complete(ink, "cat", 16), 15),
+        "complete_32_ms": 1e3 * seconds(lambda: model.complete(ink, "cat", 32), 15),
+        "paper_complete_16_ms": 1e3 * seconds(lambda: published.complete(ink, 16), 15),
+        "app_start_s": statistics.median(app_start() for _ in range(3)),
+    }
+    path = ROOT / "checkpoints" / "sketch" / "metrics.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    checkpoint.write(
+        path.parent, {path.name: json.dumps(kept | {"speed": speed}, indent=2).encode()}
+    )
+    print(json.dumps(speed, indent=2))
+
+
+if __name__ == "__main__":
+    main()

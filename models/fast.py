@@ -1,0 +1,59 @@
+"""A bfloat16 copy of a network for sampling on a CPU: the same answers to two digits, sooner.
+
+Drawing codes one by one multiplies 16 rows by small matrices hundreds of times, and there torch
+spends more on laying out the weights anew each time than on the product. Here that is done once.
+"""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from models.blocks import ResMLP
+
+ROWS = 16  # for which the packed layout is chosen; other numbers work too
+
+
+class PackedLinear(nn.Module):
+    """A bfloat16 linear layer whose weight lies as oneDNN wants it, GELU included where asked."""
+
+    def __init__(self, linear: nn.Linear, gelu: bool = False):
+        super().__init__()
+        weight = linear.weight.detach().bfloat16()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+        self.bias = linear.bias.detach().bfloat16()
+        self.act = ("gelu", [], "tanh") if gelu else ("none", [], "")
+
+    def forward(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b o"]:
+        """x W^T + b."""
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, *self.act)
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 (AVX-512 BF16 or AMX)."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def bfloat16_copy(network: nn.Module, packed: Sequence[str] = ()) -> nn.Module:
+    """An eval-mode copy in bfloat16 and channels_last.
+
+    The linear layers at or under the `packed` names are laid out anew. Where this torch lacks the
+    (unofficial) operators for that, the plain copy does the same.
+    """
+    fast = copy.deepcopy(network).eval().requires_grad_(False)
+    fast = fast.to(torch.bfloat16, memory_format=torch.channels_last)
+    if not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+        return fast
+    for name in packed:
+        for path, module in list(fast.named_modules()):
+            inside = path == name or path.startswith(f"{name}.")
+            if inside and isinstance(module, nn.Linear):
+                parent, _, leaf = path.rpartition(".")
+                owner = fast.get_submodule(parent)
+                gelu = isinstance(owner, ResMLP) and leaf == "up"
+                setattr(owner, leaf, PackedLinear(module, gelu))
+                if gelu:
+                    owner.act = nn.Identity()
+    return fast

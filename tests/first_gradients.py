@@ -1,0 +1,30 @@
+"""Started by `accelerate launch`: the gradients of the paper's CVAE after its first batch."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from models.sketch_cvae import SketchCVAEConfig
+from training import sketch_plan
+from training.data import quickdraw
+
+if __name__ == "__main__":
+    data_dir, out = map(Path, sys.argv[1:])
+    cfg = sketch_plan.Config(
+        architecture="paper", paper=SketchCVAEConfig(64, 8, (4, 4, 2)), batch_size=4
+    )
+    acc = Accelerator(cpu=True)
+    torch.manual_seed(0)
+    model = sketch_plan.network_of(cfg)
+    phase = sketch_plan.phases(cfg, model)[0]
+    network = acc.prepare(phase.network)
+    data = quickdraw.load_train(data_dir / "quickdraw", data_dir / "cache")
+    batch = sketch_plan.batch_at(cfg, data, np.cumsum(data.weights()), acc, 0)
+    acc.backward(phase.loss(network, batch)["loss"])
+    if acc.is_main_process:
+        gradients = {name: p.grad for name, p in model.named_parameters()}
+        torch.save({"processes": acc.num_processes, "rows": len(batch.x), **gradients}, out)
+    acc.end_training()

@@ -1,0 +1,201 @@
+"""The sketch training script: resume, processes, refusals; all on a few made-up drawings."""
+
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.sketch_autoencoder import SketchConfig
+from models.sketch_cvae import SketchCVAEConfig
+from training import common, sketch_plan, train_sketch
+from training.data import quickdraw
+
+ROOT = Path(__file__).parent.parent
+TINY = SketchConfig(quickdraw.CLASSES, 64, (3, 2), 4, 8, 16, 2, 4, 1, 1, 1)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve two-stroke drawings of every class, in the official layout."""
+    folder = tmp_path_factory.mktemp("data") / "quickdraw"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for word in quickdraw.CLASSES:
+        rows = []
+        for _ in range(12):
+            strokes = rng.integers(0, 256, (2, 2, 5)).tolist()
+            rows.append(json.dumps({"word": word, "drawing": strokes}))
+        (folder / f"{word}.ndjson").write_text("\n".join(rows) + "\n")
+    return folder.parent
+
+
+def config(data_dir: Path, run: Path, **changes: object) -> sketch_plan.Config:
+    base = sketch_plan.Config(
+        data_dir=data_dir,
+        out_dir=run / "sketch",
+        run_dir=run,
+        cache_dir=data_dir / "cache",
+        model=TINY,
+        paper=SketchCVAEConfig(64, 8, (4, 4, 2)),
+        code_steps=5,
+        prior_steps=6,
+        paper_steps=6,
+        batch_size=4,
+        log_every=1,
+        save_every=2,
+    )
+    return replace(base, **changes)
+
+
+def outcome(run: Path) -> tuple[bytes, list[dict]]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = [{k: v for k, v in row.items() if "second" not in k and "_s" not in k} for row in rows]
+    return (run / "sketch" / "model.safetensors").read_bytes(), rows
+
+
+class Stop(BaseException):
+    """Stands for a kill between two steps."""
+
+
+@pytest.mark.parametrize("architecture", ["codes", "paper"])
+def test_a_resumed_run_equals_the_unbroken_one(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str
+):
+    train_sketch.main(config(data_dir, tmp_path / "whole", architecture=architecture))
+    cfg = config(data_dir, tmp_path / "broken", architecture=architecture)
+    draw, left = quickdraw.draw_batch, [3]
+
+    def until_stopped(*arguments: object) -> object:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Stop
+        return draw(*arguments)
+
+    monkeypatch.setattr(quickdraw, "draw_batch", until_stopped)
+    for _ in range(20):
+        left[0] = 3
+        try:
+            train_sketch.main(cfg)
+            break
+        except Stop:
+            continue
+    assert outcome(tmp_path / "broken") == outcome(tmp_path / "whole")
+
+
+def test_kill_9_then_the_same_command_goes_on(data_dir: Path, tmp_path: Path):
+    run = tmp_path / "killed"
+    command = [
+        sys.executable, "training/train_sketch.py", "--architecture", "paper",
+        "--data-dir", data_dir, "--run-dir", run, "--out-dir", run / "sketch",
+        "--cache-dir", data_dir / "cache", "--paper.latent-dim", "8", "--paper.channels", "4",
+        "4", "2", "--paper-steps", "400", "--batch-size", "4", "--save-every", "20",
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
+        until = time.monotonic() + 120
+        while not (run / "state.pt").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+    assert (run / "state.pt").exists()
+    assert not (run / "metrics.jsonl").read_text().count('"step": 399')
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    whole = tmp_path / "whole"
+    again = [str(part).replace(str(run), str(whole)) for part in command]
+    done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert outcome(run) == outcome(whole)
+
+
+def launched(data_dir: Path, out: Path, processes: int) -> dict:
+    """Gradients from `accelerate launch`, started once a process as on several CPU machines."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--mixed_precision", "no"),
+        *("--num_machines", "1", "--num_processes", "1", "--dynamo_backend", "no"),
+        *("tests/first_gradients.py", data_dir, out),
+    ]
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
+    started = [
+        subprocess.Popen(command, cwd=ROOT, env=env | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(processes)
+    ]
+    assert [process.wait(240) for process in started] == [0] * processes
+    return torch.load(out)
+
+
+def test_two_processes_have_the_gradients_of_one(data_dir: Path, tmp_path: Path):
+    one, two = (launched(data_dir, tmp_path / f"{n}.pt", n) for n in (1, 2))
+    assert (one.pop("processes"), two.pop("processes")) == (1, 2)
+    assert (one.pop("rows"), two.pop("rows")) == (4, 2)
+    torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
+
+
+def test_other_settings_and_a_second_run_are_refused(data_dir: Path, tmp_path: Path):
+    cfg = config(data_dir, tmp_path, code_steps=2, prior_steps=2)
+    train_sketch.main(cfg)
+    with pytest.raises(ValueError, match="seed 0, now 1"):
+        train_sketch.main(replace(cfg, seed=1))
+    with (
+        common.locked(tmp_path),
+        pytest.raises(RuntimeError, match="another run writes"),
+    ):
+        train_sketch.main(cfg)
+
+
+def test_no_data_is_one_sentence(tmp_path: Path):
+    command = [sys.executable, "training/train_sketch.py", "--data-dir", tmp_path / "nowhere"]
+    command += ["--run-dir", tmp_path / "run"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "airplane.ndjson" in done.stderr
+    assert "--download" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_keeps_the_state_that_was_there(tmp_path: Path):
+    path = tmp_path / "state.pt"
+    common.save_state(path, {"config": {}, "step": 1})
+
+    class Full:
+        def __reduce__(self):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"the disk is full.*untouched"):
+        common.save_state(path, {"config": {}, "step": Full()})
+    assert common.load_state(path, {})["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_learning_rate_warms_up_and_ends_low():
+    rates = [common.learning_rate(step, 1000, 1.0) for step in range(1000)]
+    assert rates[0] == pytest.approx(1 / 200)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(0.02, abs=1e-3)
+    assert all(a >= b for a, b in itertools.pairwise(rates[200:]))
+
+
+def test_ema_starts_as_the_mean_and_lends_its_weights():
+    network = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(network.weight)
+    ema = common.EMA(network, 0.5)
+    torch.nn.init.ones_(network.weight)
+    for step in range(40):
+        ema.update(network, step)
+    assert ema.network.weight.item() == pytest.approx(1.0, abs=1e-5)
+    torch.nn.init.zeros_(network.weight)
+    with ema.in_place_of(network):
+        assert network.weight.item() == pytest.approx(1.0, abs=1e-5)
+    assert network.weight.item() == 0

@@ -1,0 +1,168 @@
+"""Measure a checkpoint on the test split: `python training/evaluate.py sketch --data-dir DIR`.
+
+Writes the results into the checkpoint's metrics.json and prints the README's table.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+import tyro
+from jaxtyping import Int64, UInt8
+from safetensors.torch import load_file
+
+from models import checkpoint
+from models.images import to_ink
+from models.sketch import SketchCompleter
+from models.sketch_autoencoder import ANY
+from models.sketch_cvae import SketchCVAE
+from training import common, metrics
+from training.data import quickdraw
+from training.judge import SketchJudge
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is measured on what."""
+
+    stem: Annotated[Literal["sketch"], tyro.conf.Positional] = "sketch"
+    data_dir: Path = Path("data")
+    """Folder that holds quickdraw/."""
+    checkpoint_dir: Path = Path("checkpoints/sketch")
+    paper_dir: Path = Path("runs/sketch-paper/checkpoint")
+    """The paper's configuration, trained by `train_sketch.py --architecture paper`."""
+    judge: Path = Path("runs/judge.safetensors")
+    """Written by `train_judge.py`."""
+    split: Literal["valid", "test"] = "test"
+    bound_drawings: int = 480
+    """Drawings on which the IWAE bound is taken; 0 leaves it out."""
+    diversity_drawings: int = 240
+    seed: int = 0
+
+
+class Judged:
+    """Judge many finished pictures at once: top-1, and the distance to real drawings."""
+
+    def __init__(self, judge: SketchJudge, real: UInt8[np.ndarray, "n 64 64"]):
+        self.judge, self.real = judge, judge.judge(real)[1]
+
+    def __call__(
+        self, pictures: UInt8[np.ndarray, "n 64 64"], label: Int64[np.ndarray, " n"]
+    ) -> dict[str, float]:
+        """Top-1 accuracy in [0, 1], and the Frechet distance."""
+        logits, features = self.judge.judge(pictures)
+        return {
+            "top1": float((logits.argmax(1) == label).mean()),
+            "frechet": metrics.frechet(features, self.real),
+        }
+
+
+def finished(
+    model: SketchCompleter | SketchCVAE,
+    half: UInt8[np.ndarray, "n 64 64"],
+    names: list[str],
+    seed: int,
+) -> UInt8[np.ndarray, "n 64 64"]:
+    """One completion a drawing, binarised at 0.5, the visitor's ink in it; 0 or 255."""
+    out = np.empty_like(half)
+    for i, (y, name) in enumerate(zip(half, names, strict=True)):
+        label = {"label": name} if isinstance(model, SketchCompleter) else {}
+        out[i] = model.complete(to_ink(y), count=1, seed=seed + i, **label)[0].gt(0.5).numpy() * 255
+    return np.maximum(out, (half > 127) * np.uint8(255))
+
+
+def bounds(
+    cfg: Config,
+    models: dict[str, SketchCompleter | SketchCVAE],
+    full: UInt8[np.ndarray, "n 64 64"],
+    half: UInt8[np.ndarray, "n 64 64"],
+    label: Int64[np.ndarray, " n"],
+) -> dict[str, float]:
+    """Mean IWAE-64 bound on log p(x|half), nats/image; ours without and with the label."""
+    torch.manual_seed(cfg.seed)
+    pick = np.random.default_rng(cfg.seed).permutation(len(full))[: cfg.bound_drawings]
+    x, y = to_ink(full[pick])[:, None], to_ink(half[pick])[:, None]
+    known = torch.from_numpy(label[pick])
+    unknown = torch.full_like(known, len(quickdraw.CLASSES))
+    values: dict[str, list[torch.Tensor]] = {}
+    for i in range(0, len(pick), 40):
+        part = slice(i, i + 40)
+        for name, model in models.items():
+            if isinstance(model, SketchCVAE):
+                values.setdefault(name, []).append(metrics.cvae_bound(model, x[part], y[part]))
+                continue
+            for kind, given in (("any", unknown), ("label", known)):
+                bound = metrics.code_bound(model, x[part], y[part], given[part])
+                values.setdefault(f"{name}_{kind}", []).append(bound)
+    return {name: float(torch.cat(parts).mean()) for name, parts in values.items()}
+
+
+def spread(
+    model: SketchCompleter | SketchCVAE,
+    half: UInt8[np.ndarray, "n 64 64"],
+    names: list[str],
+    temperature: float,
+) -> dict[str, float]:
+    """Diversity of 16 completions a drawing and the share of undecided pixels, means."""
+    apart, undecided = [], []
+    for y, name in zip(half, names, strict=True):
+        label = {"label": name} if isinstance(model, SketchCompleter) else {}
+        samples = model.complete(to_ink(y), count=16, temperature=temperature, **label)
+        apart.append(metrics.diversity(samples, to_ink(y)))
+        undecided.append(metrics.uncertain_share(samples))
+    return {"diversity": float(np.mean(apart)), "uncertain_share": float(np.mean(undecided))}
+
+
+def evaluate_sketch(cfg: Config) -> dict[str, Any]:
+    """Every row of the table that needs no stop-watch (those are in benchmarks/)."""
+    folder = cfg.data_dir / "quickdraw"
+    ours = checkpoint.load(cfg.checkpoint_dir)
+    paper = checkpoint.load(cfg.paper_dir) if cfg.paper_dir.exists() else None
+    judge = SketchJudge(len(quickdraw.CLASSES)).eval()
+    if not cfg.judge.exists():
+        raise FileNotFoundError(f"no judge at {cfg.judge}: `python training/train_judge.py` first")
+    judge.load_state_dict(load_file(cfg.judge))
+    full, half, label = quickdraw.halves(folder, cfg.split)
+    train_full, train_half, train_label = quickdraw.halves(folder, "train")
+    names = [quickdraw.CLASSES[i] for i in label]
+
+    judged = Judged(judge, train_full)
+    rows = {"real": judged(full, label), "halves": judged(half, label)}
+    for name, allowed in (("nearest_label", label), ("nearest_any", None)):
+        found = metrics.nearest_training(half, train_half, allowed, train_label)
+        rows[name] = judged(np.maximum(train_full[found], half), label)
+    rows["ours_label"] = judged(finished(ours, half, names, cfg.seed), label)
+    rows["ours_any"] = judged(finished(ours, half, [ANY] * len(half), cfg.seed), label)
+    pick = np.random.default_rng(cfg.seed).permutation(len(full))[: cfg.diversity_drawings]
+    some = half[pick], [names[i] for i in pick]
+    models: dict[str, SketchCompleter | SketchCVAE] = {"ours": ours}
+    if paper is not None:
+        models["paper"] = paper
+        rows["paper"] = judged(finished(paper, half, names, cfg.seed), label)
+    result = {
+        "split": cfg.split,
+        "drawings": len(full),
+        "judged": rows,
+        "spread": {name: spread(model, *some, 1.0) for name, model in models.items()},
+        "spread_at_temperature_0": {"ours": spread(ours, *some, 0.0)},
+    }
+    if cfg.bound_drawings:
+        result["iwae64_nats"] = bounds(cfg, models, full, half, label)
+    return result
+
+
+def main(cfg: Config) -> None:
+    """Evaluate, merge into metrics.json, print."""
+    result = evaluate_sketch(cfg)
+    path = cfg.checkpoint_dir / "metrics.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    with common.replacing(path) as file:
+        file.write((json.dumps(kept | result, indent=2) + "\n").encode())
+    print(json.dumps(result, indent=2))  # noqa: T201
+
+
+if __name__ == "__main__":
+    common.run(main, Config)
