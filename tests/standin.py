@@ -13,11 +13,12 @@ from models.images import rasterise
 from tabs import common
 from tabs.sketch import LABELS
 
-# Gradio leaves sockets and event loops to the collector, and sets a deprecated option of pandas.
+# Gradio leaves sockets and event loops to the collector, and uses what pandas deprecates.
 NOISE = pytest.mark.filterwarnings(
     "ignore::ResourceWarning",
     "ignore::pytest.PytestUnraisableExceptionWarning",
     "ignore:.*no_silent_downcasting",
+    "ignore:The copy keyword",
 )
 
 

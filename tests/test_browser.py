@@ -94,7 +94,7 @@ class Studio:
         self.page.locator("#sketch-go").wait_for()
 
     def _note(self, request):
-        if request.url.endswith("/queue/join"):
+        if "/queue/join" in request.url:
             data = json.loads(request.post_data)["data"]
             if data and isinstance(data[0], dict) and "strokes" in data[0]:
                 self.sent.append(data[0])
