@@ -11,7 +11,7 @@ from PIL import Image
 
 from tabs.common import asset
 
-PAPER, INK, ACCENT, DEEP = (np.array(c, np.float32) for c in (255, 17, (222, 73, 20), (72, 14, 40)))
+PAPER, INK, ACCENT, DEEP = (np.array(c, np.float32) for c in (255, 0, (222, 73, 20), (72, 14, 40)))
 ACCENT_AT = 0.55  # where on the heat-map's ramp paper has turned to the accent colour
 MAX_STD = 0.5  # of a number in [0, 1]
 START = {"tiles": [], "note": "Draw a stroke or two, or take an example: completions appear here."}

@@ -260,10 +260,9 @@ def test_live_completes_while_one_draws_and_not_when_it_is_off(visit):
     studio.settled(strokes=2)
 
     studio.page.get_by_label("Live", exact=True).uncheck()
-    before = len(studio.sent)
     studio.draw(ROOF)
     studio.page.wait_for_timeout(400)
-    assert len(studio.sent) == before
+    assert all(len(value["strokes"]) < 3 for value in studio.sent)
     studio.page.get_by_role("button", name="Complete", exact=True).click()
     studio.settled(strokes=3)
 

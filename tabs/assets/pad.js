@@ -31,7 +31,7 @@ const plain = (value) => ({
 
 function line(xs, ys, erase) {
   const width = erase ? props.eraser : props.pen;
-  ink.strokeStyle = ink.fillStyle = erase ? "#fff" : "#111";
+  ink.strokeStyle = ink.fillStyle = erase ? "#fff" : "#000";
   ink.lineWidth = width;
   ink.beginPath();
   if (xs.length === 1) {
