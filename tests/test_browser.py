@@ -208,7 +208,7 @@ def test_draw_complete_go_on_and_take_back(visit, name):
 
     page.locator(".tile").nth(2).click()
     value, ink = studio.settled(strokes=0, base=True)
-    assert np.abs(studio.paper() - ink).mean() < 0.02
+    assert np.abs(studio.paper() - ink).mean() < 0.03  # the pad enlarges it smoothly
     studio.draw([(20, 20), (60, 20)])
     studio.settled(strokes=1, base=True)
     studio.tool("Undo").click()
