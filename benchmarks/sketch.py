@@ -21,6 +21,7 @@ import torch
 from models import checkpoint
 from models.images import rasterise
 from models.sketch_cvae import SketchCVAE
+from tabs import sketch as tab
 from training import common, losses
 
 ROOT = Path(__file__).parent.parent
@@ -105,6 +106,8 @@ def main() -> None:
     ours = BATCH / in_fresh_python("ours", fast_allocator=True)
     model, ink = checkpoint.load("sketch"), rasterise(HALF_CAT)
     published = SketchCVAE().eval()
+    drawing = {"strokes": HALF_CAT, "erase": [False] * len(HALF_CAT), "base": None}
+    settings = ("cat", 16, 1.0, 0, "Probabilities", 0.5)
     speed = {
         "threads": torch.get_num_threads(),
         "paper_training_stock_images_per_s": stock,
@@ -113,6 +116,7 @@ def main() -> None:
         "complete_16_ms": 1e3 * seconds(lambda: model.complete(ink, "cat", 16), 15),
         "complete_32_ms": 1e3 * seconds(lambda: model.complete(ink, "cat", 32), 15),
         "paper_complete_16_ms": 1e3 * seconds(lambda: published.complete(ink, 16), 15),
+        "handler_16_ms": 1e3 * seconds(lambda: tab.on_complete(drawing, *settings), 15),
         "app_start_s": statistics.median(app_start() for _ in range(3)),
     }
     path = ROOT / "checkpoints" / "sketch" / "metrics.json"

@@ -1,6 +1,6 @@
 """A bfloat16 copy of a network for sampling on a CPU: the same answers to two digits, sooner.
 
-Drawing codes one by one multiplies 16 rows by small matrices hundreds of times, and there torch
+Drawing points one by one multiplies 16 rows by small matrices hundreds of times, and there torch
 spends more on laying out the weights anew each time than on the product. Here that is done once.
 """
 

@@ -1,37 +1,35 @@
-"""Sketch completion by discrete codes that decide where the missing strokes go.
+"""Sketch completion, stroke by stroke.
 
-Two stages, as in VQ-VAE (van den Oord et al. 2017): an autoencoder of the whole drawing x given the
-partial one y turns what is missing into an 8x8 grid of codes, and an autoregressive transformer is
-the prior p(codes | y, label). The decoder sees y at every scale; the visitor's ink is kept.
+What is missing in a partial drawing y is a sequence of pen strokes; a small transformer is the
+prior p(strokes | y, label), one point after the other (Ha and Eck 2017 draw so, there without a
+picture to go on from), and the one rasteriser turns what it draws into ink. Every stroke is decided
+when it is sampled: completions are as crisp as a pen, and the visitor's ink is kept.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.fast import bfloat16_copy, has_bfloat16
-from models.sketch_autoencoder import ANY, SketchAutoencoder, SketchConfig
+from models.images import draw_strokes, shrink, to_ink
 from models.sketch_cvae import SketchCVAE
-from models.sketch_prior import SketchPrior
+from models.sketch_strokes import ANY, SketchConfig, StrokePrior, to_strokes
 
-PACKED = (
-    "context_layers",
-    "before",
-    "layers",
-    "cell_layers",
-    "head",
-)  # of the prior, when sampling
+PACKED = ("context_layers", "layers", "kind_head", "query", "steps", "inner_mlp", "inner_head")
 
 
 class SketchCompleter(nn.Module):
-    """What ships: the autoencoder and its prior."""
+    """What ships."""
 
     config_class = SketchConfig
 
     def __init__(self, config: SketchConfig):
         super().__init__()
         self.config, self.labels = config, tuple(config.labels)
-        self.autoencoder, self.prior = SketchAutoencoder(config), SketchPrior(config)
+        self.prior = StrokePrior(config)
         object.__setattr__(self, "_fast", None)
 
     def label_index(self, label: str) -> int:
@@ -54,21 +52,32 @@ class SketchCompleter(nn.Module):
         """`count` ink probabilities in [0, 1], nowhere less than `partial`, (h, w) ink in [0, 1].
 
         The same seed gives the same pictures, the first ones whatever `count` is. `temperature`
-        divides the logits of the codes: 0 gives the likeliest completion `count` times. ValueError
+        divides the logits of each choice: 0 gives one greedy completion `count` times. ValueError
         where an argument is out of range.
         """
         self.check(partial, count, temperature)
-        index = torch.tensor([self.label_index(label)])
-        net = self.fast_copy()
-        device = next(net.parameters()).device
-        n = self.prior.grid**2
-        noise = torch.rand(count, n, generator=torch.Generator().manual_seed(seed)).to(device)
-        y = partial.to(net.prior.place)[None, None]
-        context = net.prior.context(y, index.to(device))
-        codes = net.prior.sample(context, noise, temperature)
-        z = net.autoencoder.quantizer.decode(codes).unflatten(1, (self.prior.grid, -1))
-        logits = net.autoencoder.decode(z, y.expand(count, -1, -1, -1))
-        return logits.sigmoid()[:, 0].maximum(partial.to(device, torch.float32))
+        return self.draw(partial[None], [label], count, temperature, seed)
+
+    @torch.inference_mode()
+    def draw(
+        self,
+        partials: Float[Tensor, "d h w"],
+        labels: Sequence[str],
+        count: int,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> Float[Tensor, "n h w"]:
+        """`count` completions: all of one partial drawing, or one of each of `count` drawings."""
+        prior = self.fast_copy().prior
+        device = prior.place.device
+        index = torch.tensor([self.label_index(label) for label in labels], device=device)
+        noise = torch.rand(
+            count, self.config.max_points, 3, generator=torch.Generator().manual_seed(seed)
+        )
+        context = prior.context(partials.to(prior.place)[:, None], index)
+        points = prior.sample(context, noise.to(device), temperature).cpu().numpy()
+        drawn = [shrink(draw_strokes(to_strokes(row))) for row in points]
+        return to_ink(np.stack(drawn)).maximum(partials.float().cpu())
 
     def check(self, partial: Tensor, count: int, temperature: float) -> None:
         """Refuse what `complete` cannot answer, in one sentence."""

@@ -3,13 +3,12 @@
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 
 from models.sketch_cvae import SketchCVAEConfig
 from training import sketch_plan
-from training.data import quickdraw
+from training.data import completions
 
 if __name__ == "__main__":
     data_dir, out = map(Path, sys.argv[1:])
@@ -19,11 +18,12 @@ if __name__ == "__main__":
     acc = Accelerator(cpu=True)
     torch.manual_seed(0)
     model = sketch_plan.network_of(cfg)
-    phase = sketch_plan.phases(cfg, model)[0]
-    network = acc.prepare(phase.network)
-    data = quickdraw.load_train(data_dir / "quickdraw", data_dir / "cache")
-    batch = sketch_plan.batch_at(cfg, data, np.cumsum(data.weights()), acc, 0)
-    acc.backward(phase.loss(network, batch)["loss"])
+    network, loss = sketch_plan.trained_part(cfg, model)
+    parallel = acc.prepare(network)
+    data = completions.load_train(data_dir / "quickdraw", data_dir / "cache")
+    whole = sketch_plan.examples_of(cfg, data)[0][0]
+    batch = whole.share(acc.process_index, acc.num_processes, acc.device)
+    acc.backward(loss(parallel, batch)["loss"])
     if acc.is_main_process:
         gradients = {name: p.grad for name, p in model.named_parameters()}
         torch.save({"processes": acc.num_processes, "rows": len(batch.x), **gradients}, out)

@@ -1,23 +1,22 @@
 """Laws of the sketch networks."""
 
-import itertools
-
+import numpy as np
 import pytest
 import torch
 
-from models.blocks import TransformerBlock
+from models.blocks import CrossBlock, attention
 from models.fast import bfloat16_copy
-from models.quantize import FiniteScalarQuantizer
+from models.images import draw_strokes, shrink, to_ink
 from models.sketch import MODELS, PACKED, SketchCompleter
-from models.sketch_autoencoder import SketchConfig
 from models.sketch_cvae import SketchCVAE, SketchCVAEConfig
+from models.sketch_strokes import BINS, DRAW, END, MOVE, Points, SketchConfig, pick
 from training import losses, metrics
 
 LABELS = ("cat", "sun")
-TINY = SketchConfig(LABELS, 32, (3, 2), 8, 16, 32, 4, 8, 1, 2, 1)
+TINY = SketchConfig(LABELS, 64, 8, 16, 32, 4, 1, 2, 12)
 TABLE = {
     SketchCompleter: lambda: SketchCompleter(TINY),
-    SketchCVAE: lambda: SketchCVAE(SketchCVAEConfig(32, 16, (8, 8, 4))),
+    SketchCVAE: lambda: SketchCVAE(SketchCVAEConfig(64, 16, (8, 8, 4))),
 }
 
 
@@ -31,25 +30,40 @@ def stirred(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def drawing() -> torch.Tensor:
-    ink = torch.zeros(32, 32)
+    ink = torch.zeros(64, 64)
     ink[8:10, 4:20] = 1
     ink[10, 4:20] = 0.5
     return ink
 
 
 def pair() -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(4)
-    x = (torch.rand(4, 1, 32, 32, generator=generator) > 0.8).float()
-    return x, x * (torch.rand(4, 1, 32, 32, generator=generator) > 0.5)
+    """Four whole drawings and their first strokes."""
+    rng = np.random.default_rng(4)
+    drawings = rng.integers(0, 256, (4, 3, 2, 4)).tolist()
+    whole, part = (
+        np.stack([shrink(draw_strokes(drawing[:count])) for drawing in drawings])
+        for count in (3, 1)
+    )
+    return to_ink(whole)[:, None], to_ink(part)[:, None]
+
+
+def sequences() -> Points:
+    """Four sequences of 3, 5, 1 and 12 points; the last has no END."""
+    generator = torch.Generator().manual_seed(5)
+    kind = torch.randint(0, 2, (4, 12), generator=generator)
+    kind[:, 0] = MOVE
+    for row, length in enumerate((3, 5, 1)):
+        kind[row, length:] = END
+    x, y = torch.randint(0, BINS, (2, 4, 12), generator=generator)
+    return Points(kind, x, y)
 
 
 def total_loss(model: torch.nn.Module) -> torch.Tensor:
     x, y = pair()
     if isinstance(model, SketchCVAE):
         return losses.cvae_elbo(model(x, y), x)["loss"]
-    codes = model.autoencoder.encode(x, y)
-    prior = losses.code_nll(model.prior(codes, y, torch.tensor([0, 1, 2, 0])), codes)
-    return losses.reconstruction(model.autoencoder(x, y), x)["loss"] + prior["loss"]
+    points, label = sequences(), torch.tensor([0, 1, 2, 0])
+    return losses.strokes_loss(model.prior(points, y, label), points)["loss"]
 
 
 def test_every_model_has_its_row():
@@ -60,7 +74,7 @@ def test_every_model_has_its_row():
 def test_completions_repeat_with_the_seed_and_keep_the_ink(kind: type):
     model, ink = stirred(TABLE[kind]()), drawing()
     one, two = model.complete(ink, count=4, seed=5), model.complete(ink, count=4, seed=5)
-    assert one.shape == (4, 32, 32)
+    assert one.shape == (4, 64, 64)
     assert one.dtype == torch.float32
     assert torch.equal(one, two)
     assert (one >= ink).all()
@@ -98,89 +112,121 @@ def test_one_batch_overfits(kind: type):
     assert float(loss.detach()) < 0.5 * first
 
 
-def test_quantiser_picks_the_nearest_of_all_codes():
-    quantizer = FiniteScalarQuantizer((4, 3, 2))
-    h = 3 * torch.randn(200, 3)
-    digits = torch.tensor(list(itertools.product(range(2), range(3), range(4)))).flip(1).float()
-    every = quantizer.scale(digits)
-    assert torch.equal(quantizer.decode(torch.arange(24)), every)
-    inside = quantizer.scale(quantizer.bound(h))
-    levels = torch.tensor([3.0, 2.0, 1.0])  # distances counted in levels, as rounding does
-    nearest = (((inside[:, None] - every[None]) * levels) ** 2).sum(-1).argmin(1)
-    assert torch.equal(quantizer.encode(h), nearest)
-    torch.testing.assert_close(quantizer(h), every[nearest])
-
-
-def test_a_cached_step_equals_the_whole_pass():
-    block = stirred(TransformerBlock(32, 4, causal=True))
-    x = torch.randn(3, 10, 32)
+@pytest.mark.parametrize("memories", [1, 3])
+def test_a_cached_step_equals_the_whole_pass(memories: int):
+    block = stirred(CrossBlock(32, 4))
+    x, memory = torch.randn(3, 10, 32), torch.randn(memories, 7, 32)
+    remembered = block.remember(memory)
     cache = block.new_cache(3, 10)
-    steps = torch.stack([block.step(x[:, i], cache, i) for i in range(10)], 1)
-    torch.testing.assert_close(steps, block(x), atol=1e-5, rtol=1e-4)
+    steps = torch.stack([block.step(x[:, i], cache, remembered, i) for i in range(10)], 1)
+    whole = block(x, block.remember(memory.expand(3, -1, -1)))
+    torch.testing.assert_close(steps, whole, atol=1e-5, rtol=1e-4)
 
 
-def test_blocks_of_codes_come_back_in_reading_order():
-    prior = SketchCompleter(TINY).prior
-    codes = torch.arange(32).view(2, 16)
-    blocks = prior.to_blocks(codes)
-    assert blocks[0, 0].tolist() == [0, 1, 4, 5]
-    assert torch.equal(prior.from_blocks(blocks), codes)
-
-
-def test_prior_sees_only_earlier_codes():
-    prior = stirred(SketchCompleter(TINY)).prior
-    order = prior.to_blocks(torch.arange(16)[None]).flatten().tolist()
-    codes, y, label = torch.randint(0, 6, (1, 16)), torch.rand(1, 1, 32, 32), torch.tensor([1])
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_in_training_is_that_of_torch(causal: bool):
+    q, k, v = torch.randn(3, 2, 4, 9, 8)
+    trained = attention(q, k, v, causal)
     with torch.no_grad():
-        before = prior(codes, y, label)
-        for rank, position in enumerate(order):
-            other = codes.clone()
-            other[0, position] = (codes[0, position] + 1) % 6
-            changed = (prior(other, y, label) - before)[0].abs().amax(-1) > 1e-6
-            assert not changed[order[: rank + 1]].any()
-            assert rank == 15 or changed[order[rank + 1 :]].any()
+        fused = attention(q, k, v, causal)
+    torch.testing.assert_close(trained, fused, atol=1e-5, rtol=1e-4)
 
 
-def test_sampling_follows_the_probabilities_of_the_forward_pass():
+def test_a_point_is_predicted_from_earlier_ones_only():
+    prior, points = stirred(SketchCompleter(TINY)).prior, sequences()
+    y, label = torch.rand(4, 1, 64, 64), torch.tensor([0, 1, 2, 0])
+    with torch.no_grad():
+        before = prior(points, y, label)
+        for i in range(12):
+            other = Points(*(part.clone() for part in points))
+            other.y[3, i] = (points.y[3, i] + BINS // 2) % BINS
+            after = prior(other, y, label)
+            assert torch.equal(before.kind[3, : i + 1], after.kind[3, : i + 1])
+            assert torch.equal(before.cell[3, : i + 1], after.cell[3, : i + 1])
+            assert torch.equal(before.inner[3, :i], after.inner[3, :i])
+            assert not torch.equal(before.inner[3, i], after.inner[3, i])
+            assert i == 11 or not torch.equal(before.kind[3, i + 1 :], after.kind[3, i + 1 :])
+
+
+def cell_and_inner(x: int, y: int) -> tuple[int, int]:
+    return y // 8 * 16 + x // 8, y % 8 * 8 + x % 8
+
+
+def test_points_nll_is_the_sum_of_categorical_log_probabilities():
+    prior, points = stirred(SketchCompleter(TINY)).prior, sequences()
+    logits = prior(points, torch.rand(4, 1, 64, 64), torch.tensor([0, 1, 2, 0]))
+    by_hand = []
+    for row in range(4):
+        total = torch.zeros(())
+        for i in range(12):
+            kind, x, y = (int(part[row, i]) for part in points)
+            total -= logits.kind[row, i].log_softmax(-1)[kind]
+            if kind == END:
+                break
+            cell, inner = cell_and_inner(x, y)
+            total -= logits.cell[row, i].log_softmax(-1)[cell]
+            total -= logits.inner[row, i].log_softmax(-1)[inner]
+        by_hand.append(total)
+    torch.testing.assert_close(losses.points_nll(logits, points), torch.stack(by_hand))
+
+
+def test_cold_sampling_takes_the_likeliest_choice_of_the_forward_pass():
     prior = stirred(SketchCompleter(TINY)).prior
-    y, label = torch.rand(1, 1, 32, 32), torch.tensor([0])
+    y, label = torch.rand(1, 1, 64, 64), torch.tensor([0])
     with torch.inference_mode():
-        context = prior.context(y, label)
-        codes = prior.sample(context, torch.rand(3, 16), 1.0)
-        cold = prior.sample(context, torch.rand(1, 16), 0.0)
-        assert torch.equal(cold, prior(cold, y, label).argmax(-1))
-        first = prior.sample(context, torch.rand(4000, 16), 1.0)[:, 0]
-        p = prior(codes[:1], y, label).softmax(-1)[0, 0]
-    seen = torch.bincount(first, minlength=6) / 4000
-    assert (seen - p).abs().max() < 0.04
+        drawn = prior.sample(prior.context(y, label), torch.rand(1, 12, 3), 0.0)
+        logits = prior(Points(*drawn.unbind(-1)), y, label)
+    length = int((drawn[0, :, 0] != END).sum())
+    assert length > 0
+    for i, (kind, x, y) in enumerate(drawn[0, :length].tolist()):
+        likeliest = int(logits.kind[0, i].argmax())
+        assert kind == likeliest or (i == 0 and kind == MOVE)
+        assert cell_and_inner(x, y) == (
+            int(logits.cell[0, i].argmax()),
+            int(logits.inner[0, i].argmax()),
+        )
 
 
-def test_code_bound_is_the_exact_likelihood_where_it_can_be_summed():
-    config = SketchConfig(LABELS, 16, (2,), 8, 8, 16, 2, 4, 1, 1, 1)
-    model = stirred(SketchCompleter(config))
-    x, y = torch.rand(2, 1, 16, 16).round(), torch.zeros(2, 1, 16, 16)
-    label = torch.tensor([0, 2])
-    every = torch.tensor(list(itertools.product(range(2), repeat=4)))
-    exact = []
+def test_a_step_moves_the_logits_with_the_cell_it_starts_from():
+    prior = stirred(SketchCompleter(TINY)).prior
+    h, keys = torch.randn(1, 2, 32), torch.zeros(1, 256, 32)
     with torch.no_grad():
-        for i in range(2):
-            rows = [t[i : i + 1].expand(16, *t.shape[1:]) for t in (x, y, label)]
-            log_p = model.prior(every, rows[1], rows[2]).log_softmax(-1)
-            log_p = log_p.gather(-1, every[..., None]).sum((1, 2))
-            z = model.autoencoder.quantizer.decode(every).unflatten(1, (2, 2))
-            nll = losses.bernoulli_nll(model.autoencoder.decode(z, rows[1]), rows[0])
-            exact.append((log_p - nll).logsumexp(0))
-    bound = metrics.code_bound(model, x, y, label, samples=2000, sigma=1.0)
-    torch.testing.assert_close(bound, torch.stack(exact), atol=0.1, rtol=1e-3)
+        logits = prior.where(h[:, :1].expand(-1, 2, -1), torch.tensor([[100, 117]]), keys)
+    grid = logits.view(2, 16, 16)
+    torch.testing.assert_close(grid[0, :15, :15], grid[1, 1:, 1:])
+
+
+def test_pick_follows_the_probabilities_and_the_temperature():
+    logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]]).expand(20_000, -1)
+    noise = torch.rand(20_000, generator=torch.Generator().manual_seed(6))
+    for temperature in (0.5, 1.0, 2.0):
+        seen = torch.bincount(pick(logits, noise, temperature), minlength=4) / 20_000
+        assert (seen - (logits[0] / temperature).softmax(-1)).abs().max() < 0.015
+    assert (pick(logits, noise, 0.0) == 2).all()
+    assert pick(logits[:1], torch.tensor([1.0 - 1e-7]), 1.0).item() <= 3
+
+
+def test_stroke_bound_is_its_two_terms():
+    model = stirred(SketchCompleter(SketchConfig(LABELS, 64, 8, 16, 32, 4, 1, 1, 4)))
+    points = np.array([(MOVE, 10, 10), (DRAW, 60, 70), (END, 0, 0)])
+    ink = shrink(draw_strokes([[[20, 120], [20, 140]]]))
+    y = np.zeros_like(ink)
+    columns = Points(*torch.from_numpy(points)[None].unbind(-1))
+    logits = model.prior(columns, torch.zeros(1, 1, 64, 64), torch.tensor([1]))
+    p = torch.from_numpy(ink / 255.0).clamp(0.01, 0.99)
+    x = torch.from_numpy(ink / 255.0)
+    pixels = (x * p.log() + (1 - x) * (1 - p).log()).sum()
+    expected = float((pixels - losses.points_nll(logits, columns)[0]).detach())
+    assert metrics.stroke_bound(model, ink, y, points, "sun") == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"partial": torch.zeros(3, 3)}, r"\(32, 32\)"),
-        ({"partial": torch.full((32, 32), torch.nan)}, "NaN"),
-        ({"partial": torch.full((32, 32), 2.0)}, r"\[0, 1\]"),
-        ({"partial": torch.zeros(32, 32, dtype=torch.long)}, "floats"),
+        ({"partial": torch.zeros(3, 3)}, r"\(64, 64\)"),
+        ({"partial": torch.full((64, 64), torch.nan)}, "NaN"),
+        ({"partial": torch.full((64, 64), 2.0)}, r"\[0, 1\]"),
+        ({"partial": torch.zeros(64, 64, dtype=torch.long)}, "floats"),
         ({"label": "dog"}, "unknown label 'dog': choose 'any' or cat, sun"),
         ({"count": 0}, "1 to 256"),
         ({"count": 10**9}, "1 to 256"),
@@ -203,7 +249,7 @@ def test_labels_change_the_completion_and_any_is_one():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"labels": ()}, {"labels": ("any",)}, {"image_size": 20}, {"heads": 5}, {"min_p": 1.0}],
+    [{"labels": ()}, {"labels": ("any",)}, {"image_size": 20}, {"heads": 5}, {"max_points": 0}],
 )
 def test_configs_refuse_nonsense(wrong: dict):
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -213,16 +259,11 @@ def test_configs_refuse_nonsense(wrong: dict):
 def test_the_bfloat16_copy_answers_as_the_float32_network_does():
     model = stirred(SketchCompleter(TINY))
     fast = bfloat16_copy(model, [f"prior.{part}" for part in PACKED])
-    x, y = pair()
-    codes, label = torch.randint(0, 6, (4, 16)), torch.tensor([0, 1, 2, 0])
+    points, label, (_, y) = sequences(), torch.tensor([0, 1, 2, 0]), pair()
     with torch.inference_mode():
-        exact = model.prior(codes, y, label).softmax(-1)
-        near = fast.prior(codes, y.bfloat16(), label).softmax(-1)
-        assert (exact - near).abs().max() < 0.05
-        z = model.autoencoder.quantizer.decode(model.autoencoder.encode(x, y)).unflatten(1, (4, 4))
-        exact = model.autoencoder.decode(z, y).sigmoid()
-        near = fast.autoencoder.decode(z, y.bfloat16()).sigmoid()
-        assert (exact - near).abs().max() < 0.05
+        exact, near = model.prior(points, y, label), fast.prior(points, y.bfloat16(), label)
+    for one, two in zip(exact, near, strict=True):
+        assert (one.softmax(-1) - two.softmax(-1)).abs().max() < 0.05
 
 
 def test_training_forgets_the_copy():
@@ -230,6 +271,15 @@ def test_training_forgets_the_copy():
     before = model.complete(ink, temperature=0.0)
     model.train()
     with torch.no_grad():
-        for p in model.autoencoder.pixels.parameters():
-            p.neg_()
+        for head in (model.prior.query, model.prior.inner_head):
+            head.weight.neg_()
     assert not torch.equal(before, model.eval().complete(ink, temperature=0.0))
+
+
+def test_many_drawings_at_once_are_completed_one_by_one():
+    model = stirred(SketchCompleter(TINY))
+    inks = torch.stack([drawing(), drawing().flip(0)])
+    both = model.draw(inks, ["cat", "any"], 2, seed=1)
+    first = model.complete(inks[0], "cat", 2, seed=1)
+    torch.testing.assert_close(both[0], first[0], atol=0.02, rtol=0)
+    assert (both[1] >= inks[1]).all()

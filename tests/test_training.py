@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from models.sketch_autoencoder import SketchConfig
 from models.sketch_cvae import SketchCVAEConfig
+from models.sketch_strokes import SketchConfig
 from training import common, sketch_plan, train_sketch
 from training.data import quickdraw
 
 ROOT = Path(__file__).parent.parent
-TINY = SketchConfig(quickdraw.CLASSES, 64, (3, 2), 4, 8, 16, 2, 4, 1, 1, 1)
+TINY = SketchConfig(quickdraw.CLASSES, 64, 4, 8, 16, 2, 1, 1, 12)
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +47,7 @@ def config(data_dir: Path, run: Path, **changes: object) -> sketch_plan.Config:
         cache_dir=data_dir / "cache",
         model=TINY,
         paper=SketchCVAEConfig(64, 8, (4, 4, 2)),
-        code_steps=5,
-        prior_steps=6,
-        paper_steps=6,
+        steps=11,
         batch_size=4,
         log_every=1,
         save_every=2,
@@ -67,21 +65,21 @@ class Stop(BaseException):
     """Stands for a kill between two steps."""
 
 
-@pytest.mark.parametrize("architecture", ["codes", "paper"])
+@pytest.mark.parametrize("architecture", ["strokes", "paper"])
 def test_a_resumed_run_equals_the_unbroken_one(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str
 ):
     train_sketch.main(config(data_dir, tmp_path / "whole", architecture=architecture))
     cfg = config(data_dir, tmp_path / "broken", architecture=architecture)
-    draw, left = quickdraw.draw_batch, [3]
+    update, left = common.EMA.update, [3]
 
-    def until_stopped(*arguments: object) -> object:
+    def until_stopped(ema: common.EMA, network: torch.nn.Module, step: int) -> None:
         left[0] -= 1
         if left[0] < 0:
             raise Stop
-        return draw(*arguments)
+        update(ema, network, step)
 
-    monkeypatch.setattr(quickdraw, "draw_batch", until_stopped)
+    monkeypatch.setattr(common.EMA, "update", until_stopped)
     for _ in range(20):
         left[0] = 3
         try:
@@ -98,7 +96,7 @@ def test_kill_9_then_the_same_command_goes_on(data_dir: Path, tmp_path: Path):
         sys.executable, "training/train_sketch.py", "--architecture", "paper",
         "--data-dir", data_dir, "--run-dir", run, "--out-dir", run / "sketch",
         "--cache-dir", data_dir / "cache", "--paper.latent-dim", "8", "--paper.channels", "4",
-        "4", "2", "--paper-steps", "400", "--batch-size", "4", "--save-every", "20",
+        "4", "2", "--steps", "400", "--batch-size", "4", "--save-every", "20",
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
         until = time.monotonic() + 120
@@ -144,7 +142,7 @@ def test_two_processes_have_the_gradients_of_one(data_dir: Path, tmp_path: Path)
 
 
 def test_other_settings_and_a_second_run_are_refused(data_dir: Path, tmp_path: Path):
-    cfg = config(data_dir, tmp_path, code_steps=2, prior_steps=2)
+    cfg = config(data_dir, tmp_path, steps=2)
     train_sketch.main(cfg)
     with pytest.raises(ValueError, match="seed 0, now 1"):
         train_sketch.main(replace(cfg, seed=1))

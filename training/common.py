@@ -132,20 +132,18 @@ def locked(folder: Path) -> Iterator[None]:
 class MetricLog:
     """One JSON object a line; a resumed run first drops the lines that it will write again."""
 
-    def __init__(self, path: Path, phase: str, step: int):
-        self.path, self.phase = path, phase
+    def __init__(self, path: Path, step: int):
+        self.path = path
         kept = []
         for line in path.read_text().splitlines() if path.exists() else []:
-            row = json.loads(line) if line.endswith("}") else {"phase": phase, "step": step}
-            if row["phase"] != phase or row["step"] < step:
+            if line.endswith("}") and json.loads(line)["step"] < step:
                 kept.append(line + "\n")
         with replacing(path) as file:
             file.write("".join(kept).encode())
 
     def write(self, step: int, **values: float) -> None:
         """Append one row; floats are rounded to six digits."""
-        row = {"phase": self.phase, "step": step}
-        row |= {k: float(f"{v:.6g}") for k, v in values.items()}
+        row = {"step": step} | {k: float(f"{v:.6g}") for k, v in values.items()}
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 

@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from models import checkpoint
 from models.images import to_ink
 from models.sketch import SketchCompleter
-from models.sketch_autoencoder import ANY
 from models.sketch_cvae import SketchCVAE
-from training import common, metrics
-from training.data import quickdraw
+from models.sketch_strokes import ANY
+from training import common, metrics, table
+from training.data import completions, quickdraw
 from training.judge import SketchJudge
 
 
@@ -34,11 +34,13 @@ class Config:
     checkpoint_dir: Path = Path("checkpoints/sketch")
     paper_dir: Path = Path("runs/sketch-paper/checkpoint")
     """The paper's configuration, trained by `train_sketch.py --architecture paper`."""
+    readme: Path | None = Path("README.md")
+    """Gets the table; None leaves it alone."""
     judge: Path = Path("runs/judge.safetensors")
     """Written by `train_judge.py`."""
     split: Literal["valid", "test"] = "test"
     bound_drawings: int = 480
-    """Drawings on which the IWAE bound is taken; 0 leaves it out."""
+    """Drawings on which the bound is taken; 0 leaves it out."""
     diversity_drawings: int = 240
     seed: int = 0
 
@@ -67,11 +69,18 @@ def finished(
     seed: int,
 ) -> UInt8[np.ndarray, "n 64 64"]:
     """One completion a drawing, binarised at 0.5, the visitor's ink in it; 0 or 255."""
-    out = np.empty_like(half)
-    for i, (y, name) in enumerate(zip(half, names, strict=True)):
-        label = {"label": name} if isinstance(model, SketchCompleter) else {}
-        out[i] = model.complete(to_ink(y), count=1, seed=seed + i, **label)[0].gt(0.5).numpy() * 255
-    return np.maximum(out, (half > 127) * np.uint8(255))
+    torch.manual_seed(seed)
+    parts = []
+    for i in range(0, len(half), 128):
+        y, some = to_ink(half[i : i + 128]), names[i : i + 128]
+        if isinstance(model, SketchCompleter):
+            ink = model.draw(y, some, len(y), seed=seed + i)
+        else:
+            with torch.inference_mode():
+                z = model.prior(y[:, None]).sample()
+                ink = model.decode(z, y[:, None]).sigmoid()[:, 0].maximum(y)
+        parts.append((ink > 0.5).numpy() * np.uint8(255))
+    return np.concatenate(parts)
 
 
 def bounds(
@@ -81,23 +90,35 @@ def bounds(
     half: UInt8[np.ndarray, "n 64 64"],
     label: Int64[np.ndarray, " n"],
 ) -> dict[str, float]:
-    """Mean IWAE-64 bound on log p(x|half), nats/image; ours without and with the label."""
+    """Mean bound on log p(x given half), nats/image: IWAE-64 for the CVAE."""
     torch.manual_seed(cfg.seed)
     pick = np.random.default_rng(cfg.seed).permutation(len(full))[: cfg.bound_drawings]
-    x, y = to_ink(full[pick])[:, None], to_ink(half[pick])[:, None]
-    known = torch.from_numpy(label[pick])
-    unknown = torch.full_like(known, len(quickdraw.CLASSES))
-    values: dict[str, list[torch.Tensor]] = {}
-    for i in range(0, len(pick), 40):
-        part = slice(i, i + 40)
-        for name, model in models.items():
-            if isinstance(model, SketchCVAE):
-                values.setdefault(name, []).append(metrics.cvae_bound(model, x[part], y[part]))
-                continue
-            for kind, given in (("any", unknown), ("label", known)):
-                bound = metrics.code_bound(model, x[part], y[part], given[part])
-                values.setdefault(f"{name}_{kind}", []).append(bound)
-    return {name: float(torch.cat(parts).mean()) for name, parts in values.items()}
+    values: dict[str, float] = {}
+    for name, model in models.items():
+        if isinstance(model, SketchCVAE):
+            x, y = (to_ink(ink[pick])[:, None] for ink in (full, half))
+            parts = [
+                metrics.cvae_bound(model, x[i : i + 40], y[i : i + 40])
+                for i in range(0, len(pick), 40)
+            ]
+            values[name] = float(torch.cat(parts).mean())
+            continue
+        points = completions.missing_points(
+            cfg.data_dir / "quickdraw", cfg.split, model.config.max_points
+        )
+        for kind in ("any", "label"):
+            each = [
+                metrics.stroke_bound(
+                    model,
+                    full[i],
+                    half[i],
+                    points[i],
+                    quickdraw.CLASSES[label[i]] if kind == "label" else ANY,
+                )
+                for i in pick
+            ]
+            values[f"{name}_{kind}"] = float(np.mean(each))
+    return values
 
 
 def spread(
@@ -125,8 +146,8 @@ def evaluate_sketch(cfg: Config) -> dict[str, Any]:
     if not cfg.judge.exists():
         raise FileNotFoundError(f"no judge at {cfg.judge}: `python training/train_judge.py` first")
     judge.load_state_dict(load_file(cfg.judge))
-    full, half, label = quickdraw.halves(folder, cfg.split)
-    train_full, train_half, train_label = quickdraw.halves(folder, "train")
+    full, half, label = completions.halves(folder, cfg.split)
+    train_full, train_half, train_label = completions.halves(folder, "train")
     names = [quickdraw.CLASSES[i] for i in label]
 
     judged = Judged(judge, train_full)
@@ -150,7 +171,7 @@ def evaluate_sketch(cfg: Config) -> dict[str, Any]:
         "spread_at_temperature_0": {"ours": spread(ours, *some, 0.0)},
     }
     if cfg.bound_drawings:
-        result["iwae64_nats"] = bounds(cfg, models, full, half, label)
+        result["bound_nats"] = bounds(cfg, models, full, half, label)
     return result
 
 
@@ -158,10 +179,13 @@ def main(cfg: Config) -> None:
     """Evaluate, merge into metrics.json, print."""
     result = evaluate_sketch(cfg)
     path = cfg.checkpoint_dir / "metrics.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    with common.replacing(path) as file:
-        file.write((json.dumps(kept | result, indent=2) + "\n").encode())
-    print(json.dumps(result, indent=2))  # noqa: T201
+    result = (json.loads(path.read_text()) if path.exists() else {}) | result
+    text = json.dumps(result, indent=2)
+    checkpoint.write(cfg.checkpoint_dir, {path.name: f"{text}\n".encode()})
+    if cfg.readme:
+        readme = table.put_into(cfg.readme.read_text(), table.sketch_table(result))
+        cfg.readme.write_text(readme)
+    print(text)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.sketch_autoencoder import SketchOutput
 from models.sketch_cvae import SketchCVAEOutput
+from models.sketch_strokes import END, PointLogits, Points
 
 Likelihood = Literal["bernoulli", "continuous"]
 
@@ -53,20 +53,24 @@ def cvae_elbo(
     return {"loss": recon + beta * kl, "recon": recon, "kl": kl}
 
 
-def reconstruction(out: SketchOutput, x: Float[Tensor, "b 1 h w"]) -> dict[str, Tensor]:
-    """Bernoulli reconstruction through the codes, and the IoU of ink at 0.5.
+def points_nll(logits: PointLogits, points: Points) -> Float[Tensor, " b"]:
+    """-log p(points), summed over a sequence up to its END, in nats/drawing."""
+    at_end = (points.kind == END).long()
+    past_end = at_end.cumsum(1)
+    grid, size = int(logits.cell.shape[-1] ** 0.5), int(logits.inner.shape[-1] ** 0.5)
+    cell = points.y // size * grid + points.x // size
+    inner = points.y % size * size + points.x % size
 
-    Plus a penalty where the encoder's vectors leave [-4, 4]: past that the quantiser's sigmoid is
-    flat and the codes die.
-    """
-    recon = bernoulli_nll(out.logits, x).mean()
-    saturation = F.relu(out.vectors.abs() - 4).square().flatten(1).sum(1).mean()
-    drawn, there = out.logits > 0, x > 0.5
-    iou = (drawn & there).sum() / (drawn | there).sum().clamp(min=1)
-    return {"loss": recon + saturation, "recon": recon, "saturation": saturation, "iou": iou}
+    def nll(table: Float[Tensor, "b n K"], choice: Int64[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+        flat = F.cross_entropy(table.flatten(0, 1), choice.flatten(), reduction="none")
+        return flat.view_as(choice)
+
+    kind = nll(logits.kind, points.kind) * (past_end - at_end == 0)
+    place = (nll(logits.cell, cell) + nll(logits.inner, inner)) * (past_end == 0)
+    return (kind + place).sum(1)
 
 
-def code_nll(logits: Float[Tensor, "b n K"], codes: Int64[Tensor, "b n"]) -> dict[str, Tensor]:
-    """-log p(codes) of an autoregressive prior, summed over the grid; nats/image."""
-    nll = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="sum") / len(codes)
-    return {"loss": nll, "code_nll": nll}
+def strokes_loss(logits: PointLogits, points: Points) -> dict[str, Tensor]:
+    """Mean of `points_nll`, and the mean number of points."""
+    nll = points_nll(logits, points).mean()
+    return {"loss": nll, "points_nll": nll, "points": (points.kind != END).float().sum(1).mean()}

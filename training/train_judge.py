@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from models.images import to_ink
 from training import common
-from training.data import quickdraw
+from training.data import completions, quickdraw
 from training.judge import SketchJudge
 
 
@@ -23,7 +21,7 @@ class Config:
     """Folder that holds quickdraw/."""
     out: Path = Path("runs/judge.safetensors")
     cache_dir: Path = Path("~/.cache/latent-studio")
-    steps: int = 4_000
+    steps: int = 1_500
     batch_size: int = 128
     lr: float = 2e-3
     seed: int = 1
@@ -33,17 +31,18 @@ def main(cfg: Config) -> None:
     """Train on real full drawings, binarised; print the accuracy on the valid split."""
     torch.manual_seed(cfg.seed)
     folder = cfg.data_dir / "quickdraw"
-    data = quickdraw.load_train(folder, cfg.cache_dir.expanduser())
-    chance = np.cumsum(data.weights())
+    data = completions.load_train(folder, cfg.cache_dir.expanduser())
+    examples = completions.Examples(
+        data, cfg.batch_size, cfg.seed, cfg.steps, limit=1, wholes=True, drop=0.0
+    )
     judge = SketchJudge(len(quickdraw.CLASSES)).to(memory_format=torch.channels_last)
     ema = common.EMA(judge)
     optimizer = torch.optim.AdamW(judge.parameters(), cfg.lr, weight_decay=0.05, fused=True)
-    bar = tqdm(range(cfg.steps), desc="judge", mininterval=5)
-    for step in bar:
-        full, label = quickdraw.draw_full(data, chance, cfg.batch_size, cfg.seed, step)
+    bar = tqdm(examples.from_step(0), desc="judge", total=cfg.steps, mininterval=5)
+    for step, batch in enumerate(bar):
         with torch.autocast("cpu", torch.bfloat16, enabled=common.has_fast_bf16()):
-            logits = judge(to_ink(full).gt(0.5).float()[:, None]).logits
-        loss = F.cross_entropy(logits, torch.from_numpy(label), label_smoothing=0.1)
+            logits = judge(batch.x[:, None].gt(127).float()).logits
+        loss = F.cross_entropy(logits, batch.label, label_smoothing=0.1)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for group in optimizer.param_groups:
@@ -52,11 +51,12 @@ def main(cfg: Config) -> None:
         ema.update(judge, step)
         if step % 50 == 0:
             bar.set_postfix(loss=f"{float(loss.detach()):.3f}")
-    full, _, label = quickdraw.halves(folder, "valid")
+    weights = {name: value.contiguous() for name, value in ema.network.state_dict().items()}
+    with common.replacing(cfg.out) as file:
+        file.write(save(weights))
+    full, _, label = completions.halves(folder, "valid")
     logits, _ = ema.network.judge(full)
     bar.write(f"valid accuracy {(logits.argmax(1) == label).mean():.4f} on {len(label)} drawings")
-    with common.replacing(cfg.out) as file:
-        save_file(ema.network.state_dict(), file.name)
 
 
 if __name__ == "__main__":

@@ -6,41 +6,113 @@ A stroke is a float array (2, n) of x and y in canvas px.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from models.images import CANVAS
 
-StrokeArray = Float[np.ndarray, "2 n"]
+Strokes = list[Float[np.ndarray, "2 n"]]
 
 
-def first_part(strokes: Sequence[np.ndarray], fraction: float) -> list[np.ndarray]:
-    """The first `fraction` of the ink by arc length, cut in mid-stroke where it falls there.
+def cut(strokes: Sequence[np.ndarray], fraction: float) -> tuple[Strokes, Strokes]:
+    """The first `fraction` of the ink by arc length, and the rest; cut in mid-stroke if need be.
 
-    Dots have no length: one that comes before the cut is kept.
+    Dots have no length: one that comes before the cut is in the first part.
     """
     lengths = [np.hypot(*np.diff(s, axis=1)) for s in strokes]
     left = fraction * sum(float(step.sum()) for step in lengths)
-    kept = []
-    for stroke, steps in zip(strokes, lengths, strict=True):
+    for i, (stroke, steps) in enumerate(zip(strokes, lengths, strict=True)):
         along = np.concatenate([[0.0], np.cumsum(steps)])
         if along[-1] <= left:
-            kept.append(stroke)
             left -= along[-1]
             continue
+        if left <= 0:
+            return list(strokes[:i]), list(strokes[i:])
         whole = int(np.searchsorted(along, left, side="right"))
-        end = [[np.interp(left, along, axis)] for axis in stroke]
-        if left > 0:
-            kept.append(np.concatenate([stroke[:, :whole], end], 1))
-        break
-    return kept
+        end = np.array([[np.interp(left, along, axis)] for axis in stroke])
+        first = np.concatenate([stroke[:, :whole], end], 1)
+        rest = np.concatenate([end, stroke[:, whole:]], 1)
+        return [*strokes[:i], first], [rest, *strokes[i + 1 :]]
+    return list(strokes), []
 
 
-def some_strokes(strokes: Sequence[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """A random subset of the strokes, at least one; a lone stroke loses a random tail instead."""
+def first_part(strokes: Sequence[np.ndarray], fraction: float) -> Strokes:
+    """The first `fraction` of the ink by arc length."""
+    return cut(strokes, fraction)[0]
+
+
+def part_strokes(
+    strokes: Sequence[np.ndarray], rng: np.random.Generator
+) -> tuple[Strokes, Strokes]:
+    """A random subset of the strokes, at least one, and the rest; a lone stroke is cut instead."""
     if len(strokes) == 1:
-        return first_part(strokes, rng.uniform(0.1, 0.9))
-    count = rng.integers(1, len(strokes))
-    return [strokes[i] for i in sorted(rng.permutation(len(strokes))[:count])]
+        return cut(strokes, rng.uniform(0.1, 0.9))
+    kept = set(rng.permutation(len(strokes))[: rng.integers(1, len(strokes))].tolist())
+    return (
+        [s for i, s in enumerate(strokes) if i in kept],
+        [s for i, s in enumerate(strokes) if i not in kept],
+    )
+
+
+def rectangle(
+    strokes: Sequence[np.ndarray], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two corners (x, y) in px of a random rectangle, 10-60 % of the canvas a side, near ink."""
+    middle = strokes[rng.integers(len(strokes))].T
+    size = rng.uniform(0.1, 0.6, 2) * CANVAS
+    low = middle[rng.integers(len(middle))] - size * rng.uniform(0.2, 0.8, 2)
+    return low, low + size
+
+
+def inside(strokes: Sequence[np.ndarray], low: np.ndarray, high: np.ndarray) -> Strokes:
+    """The runs of the strokes within a rectangle, clipped at its sides (Liang and Barsky 1984)."""
+    runs: Strokes = []
+    for stroke in strokes:
+        if stroke.shape[1] == 1:
+            if ((stroke[:, 0] >= low) & (stroke[:, 0] <= high)).all():
+                runs.append(stroke)
+            continue
+        start, step = stroke[:, :-1].T, np.diff(stroke, axis=1).T
+        still = step == 0
+        safe = np.where(still, 1.0, step)
+        one, two = (low - start) / safe, (high - start) / safe
+        within = (start >= low) & (start <= high)
+        enter = np.where(still, np.where(within, 0.0, 2.0), np.minimum(one, two)).max(1).clip(0)
+        leave = np.where(still, 1.0, np.maximum(one, two)).min(1).clip(max=1)
+        run: list[np.ndarray] = []
+        for i in np.flatnonzero(enter <= leave):
+            if not (run and enter[i] == 0):
+                if run:
+                    runs.append(np.array(run).T)
+                run = [start[i] + enter[i] * step[i]]
+            run.append(start[i] + leave[i] * step[i])
+            if leave[i] < 1:
+                runs.append(np.array(run).T)
+                run = []
+        if run:
+            runs.append(np.array(run).T)
+    return runs
+
+
+def simplify(stroke: np.ndarray, tolerance: float) -> np.ndarray:
+    """Leave out points that lie within `tolerance` px of the line without them (Ramer 1972)."""
+    keep = np.zeros(stroke.shape[1], bool)
+    keep[[0, -1]] = True
+    open_spans = [(0, stroke.shape[1] - 1)]
+    while open_spans:
+        a, b = open_spans.pop()
+        if b - a < 2:
+            continue
+        line, between = stroke[:, b] - stroke[:, a], stroke[:, a + 1 : b] - stroke[:, a : a + 1]
+        length = np.hypot(*line)
+        if length < 1e-9:
+            distance = np.hypot(*between)
+        else:
+            distance = np.abs(line[0] * between[1] - line[1] * between[0]) / length
+        far = int(distance.argmax())
+        if distance[far] > tolerance:
+            keep[a + 1 + far] = True
+            open_spans += [(a, a + 1 + far), (a + 1 + far, b)]
+    return stroke[:, keep]
 
 
 def place(strokes: Sequence[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
@@ -53,17 +125,3 @@ def place(strokes: Sequence[np.ndarray], rng: np.random.Generator) -> list[np.nd
     scale = rng.uniform(0.5, 1.0) * rng.uniform(0.85, 1.0, (2, 1))
     offset = rng.uniform(0, 1, (2, 1)) * (CANVAS - 1 - scale * extent)
     return [(s - low) * scale + offset for s in strokes]
-
-
-def erase_rectangle(
-    ink: UInt8[np.ndarray, "64 64"], rng: np.random.Generator
-) -> UInt8[np.ndarray, "64 64"]:
-    """A copy with a random rectangle of 10-60 % of each side rubbed out, aimed at the ink."""
-    rows, columns = np.nonzero(ink)
-    out = ink.copy()
-    if len(rows):
-        pick = rng.integers(len(rows))
-        h, w = (rng.uniform(0.1, 0.6, 2) * ink.shape).astype(int)
-        top, left = max(0, rows[pick] - h // 2), max(0, columns[pick] - w // 2)
-        out[top : top + h, left : left + w] = 0
-    return out
