@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from models.fast import bfloat16_copy, has_bfloat16
 from models.images import draw_strokes, shrink, to_ink
 from models.sketch_cvae import SketchCVAE
-from models.sketch_strokes import ANY, SketchConfig, StrokePrior, to_strokes
+from models.sketch_points import ANY, SketchConfig, to_strokes
+from models.sketch_strokes import StrokePrior
 
 PACKED = ("context_layers", "layers", "kind_head", "query", "steps", "inner_mlp", "inner_head")
 

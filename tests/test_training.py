@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from models.sketch_cvae import SketchCVAEConfig
-from models.sketch_strokes import SketchConfig
+from models.sketch_points import SketchConfig
 from training import common, sketch_plan, train_sketch
 from training.data import quickdraw
 
@@ -96,7 +96,7 @@ def test_kill_9_then_the_same_command_goes_on(data_dir: Path, tmp_path: Path):
         sys.executable, "training/train_sketch.py", "--architecture", "paper",
         "--data-dir", data_dir, "--run-dir", run, "--out-dir", run / "sketch",
         "--cache-dir", data_dir / "cache", "--paper.latent-dim", "8", "--paper.channels", "4",
-        "4", "2", "--steps", "400", "--batch-size", "4", "--save-every", "20",
+        "4", "2", "--steps", "200", "--batch-size", "4", "--save-every", "20",
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
         until = time.monotonic() + 120
@@ -104,7 +104,7 @@ def test_kill_9_then_the_same_command_goes_on(data_dir: Path, tmp_path: Path):
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
     assert (run / "state.pt").exists()
-    assert not (run / "metrics.jsonl").read_text().count('"step": 399')
+    assert not (run / "metrics.jsonl").read_text().count('"step": 199')
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     whole = tmp_path / "whole"
@@ -146,11 +146,20 @@ def test_other_settings_and_a_second_run_are_refused(data_dir: Path, tmp_path: P
     train_sketch.main(cfg)
     with pytest.raises(ValueError, match="seed 0, now 1"):
         train_sketch.main(replace(cfg, seed=1))
-    with (
-        common.locked(tmp_path),
-        pytest.raises(RuntimeError, match="another run writes"),
-    ):
-        train_sketch.main(cfg)
+    hold = "import sys, pathlib; from training import common\n"
+    hold += "with common.locked(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, tmp_path],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RuntimeError, match="another run writes"):
+            train_sketch.main(cfg)
+        other.communicate("\n")
+    train_sketch.main(cfg)
 
 
 def test_no_data_is_one_sentence(tmp_path: Path):

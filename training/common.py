@@ -117,12 +117,16 @@ def load_state(path: Path, config: dict[str, Any]) -> dict[str, Any] | None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for one run; another that asks for it is refused, a dead one holds nothing."""
+    """Hold `folder` for one process; another one is refused, a dead one holds nothing.
+
+    A POSIX record lock: unlike flock's it does not pass to the process that makes the batches,
+    which outlives a killed run by some seconds.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             raise RuntimeError(
                 f"another run writes to {folder}: wait for it, or choose another --run-dir"
             ) from None

@@ -18,7 +18,7 @@ from models import checkpoint
 from models.images import to_ink
 from models.sketch import SketchCompleter
 from models.sketch_cvae import SketchCVAE
-from models.sketch_strokes import ANY
+from models.sketch_points import ANY
 from training import common, metrics, table
 from training.data import completions, quickdraw
 from training.judge import SketchJudge
@@ -34,12 +34,14 @@ class Config:
     checkpoint_dir: Path = Path("checkpoints/sketch")
     paper_dir: Path = Path("runs/sketch-paper/checkpoint")
     """The paper's configuration, trained by `train_sketch.py --architecture paper`."""
+    remark: str = ""
+    """A sentence under the table: how long each was trained, say."""
     readme: Path | None = Path("README.md")
     """Gets the table; None leaves it alone."""
     judge: Path = Path("runs/judge.safetensors")
     """Written by `train_judge.py`."""
     split: Literal["valid", "test"] = "test"
-    bound_drawings: int = 480
+    bound_drawings: int = 200
     """Drawings on which the bound is taken; 0 leaves it out."""
     diversity_drawings: int = 240
     seed: int = 0
@@ -165,6 +167,7 @@ def evaluate_sketch(cfg: Config) -> dict[str, Any]:
         rows["paper"] = judged(finished(paper, half, names, cfg.seed), label)
     result = {
         "split": cfg.split,
+        "remark": cfg.remark,
         "drawings": len(full),
         "judged": rows,
         "spread": {name: spread(model, *some, 1.0) for name, model in models.items()},

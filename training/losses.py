@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.sketch_cvae import SketchCVAEOutput
-from models.sketch_strokes import END, PointLogits, Points
+from models.sketch_points import END, Points
+from models.sketch_strokes import PointLogits
 
 Likelihood = Literal["bernoulli", "continuous"]
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from models.images import draw_strokes, shrink, to_ink
 from models.sketch import SketchCompleter
 from models.sketch_cvae import SketchCVAE
-from models.sketch_strokes import Points, to_strokes
+from models.sketch_points import Points, to_strokes
 from training.losses import bernoulli_nll, points_nll
 
 

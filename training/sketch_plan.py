@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.sketch import SketchCompleter
 from models.sketch_cvae import SketchCVAE, SketchCVAEConfig
-from models.sketch_strokes import SketchConfig
+from models.sketch_points import SketchConfig
 from training import common, losses
 from training.data import quickdraw
 from training.data.completions import Batch, Drawings, Examples

@@ -58,6 +58,8 @@ def sketch_table(m: dict[str, Any]) -> str:
             speed[f"paper_training_{kind}_images_per_s"] for kind in ("stock", "our_loop")
         )
         row(f"training it, images/s (stock float32 loop {stock:.0f})", "", f"{ours:.0f}")
+    if m.get("remark"):
+        lines += ["", m["remark"]]
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.images import draw_strokes, shrink, to_ink
-from models.sketch_strokes import END, Points, to_points
+from models.sketch_points import END, Points, to_points
 from training.data import partials
 from training.data.quickdraw import CLASSES, Split, find_class, read_class, split_of
 
@@ -117,7 +117,7 @@ class Examples(Dataset):
         chance = np.cumsum(self.data.weights())
         at = np.searchsorted(chance, rng.uniform(0, chance[-1], total), side="right")
         rows = []
-        for i in at:
+        for i in at.tolist():
             whole, partial, missing = example(self.data[i], rng)
             points = to_points(missing, self.limit)
             dropped = rng.uniform() < self.drop
@@ -174,7 +174,7 @@ def halves(
 
 def missing_points(
     folder: Path, split: Split, limit: int, fraction: float = 0.5
-) -> list[Int64[np.ndarray, "n 3"]]:
+) -> list[Int64[np.ndarray, "_ 3"]]:
     """The points that `halves` lack, drawing by drawing in the same order."""
     return [
         to_points(

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from models.images import CANVAS
 
-Strokes = list[Float[np.ndarray, "2 n"]]
+Strokes = list[Float[np.ndarray, "2 _"]]
 
 
 def cut(strokes: Sequence[np.ndarray], fraction: float) -> tuple[Strokes, Strokes]:
@@ -22,10 +22,10 @@ def cut(strokes: Sequence[np.ndarray], fraction: float) -> tuple[Strokes, Stroke
     left = fraction * sum(float(step.sum()) for step in lengths)
     for i, (stroke, steps) in enumerate(zip(strokes, lengths, strict=True)):
         along = np.concatenate([[0.0], np.cumsum(steps)])
-        if along[-1] <= left:
+        if along[-1] <= left + 1e-9:  # px: sums round, and no crumb of a stroke may be left
             left -= along[-1]
             continue
-        if left <= 0:
+        if left <= 1e-9:
             return list(strokes[:i]), list(strokes[i:])
         whole = int(np.searchsorted(along, left, side="right"))
         end = np.array([[np.interp(left, along, axis)] for axis in stroke])
@@ -102,12 +102,9 @@ def simplify(stroke: np.ndarray, tolerance: float) -> np.ndarray:
         a, b = open_spans.pop()
         if b - a < 2:
             continue
-        line, between = stroke[:, b] - stroke[:, a], stroke[:, a + 1 : b] - stroke[:, a : a + 1]
-        length = np.hypot(*line)
-        if length < 1e-9:
-            distance = np.hypot(*between)
-        else:
-            distance = np.abs(line[0] * between[1] - line[1] * between[0]) / length
+        line, between = stroke[:, [b]] - stroke[:, [a]], stroke[:, a + 1 : b] - stroke[:, [a]]
+        along = (line * between).sum(0) / max(float((line**2).sum()), 1e-12)
+        distance = np.hypot(*(between - along.clip(0, 1) * line))
         far = int(distance.argmax())
         if distance[far] > tolerance:
             keep[a + 1 + far] = True

@@ -1,0 +1,32 @@
+"""The README's table is what metrics.json says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from training import table
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_readme_shows_the_measured_figures():
+    measured = json.loads((ROOT / "checkpoints" / "sketch" / "metrics.json").read_text())
+    readme = (ROOT / "README.md").read_text()
+    assert table.put_into(readme, table.sketch_table(measured)) == readme
+
+
+def test_a_lost_marker_is_said():
+    with pytest.raises(ValueError, match="lost its markers"):
+        table.put_into("# Nothing here", "| a |")
+
+
+def test_only_what_was_measured_has_a_row():
+    judged = {"real": {"top1": 0.9, "frechet": 1.0}, "halves": {"top1": 0.4, "frechet": 70.0}}
+    spread = {"ours": {"diversity": 0.8, "uncertain_share": 0.05}}
+    measured = {"drawings": 1234, "split": "test", "judged": judged, "spread": spread}
+    made = table.sketch_table(measured | {"spread_at_temperature_0": spread})
+    assert "1,234 test drawings" in made
+    assert "| real drawings, whole | 0.900 | 1.00 |" in made
+    assert "no label" not in made
+    assert "images/s" not in made
