@@ -328,13 +328,17 @@ def reply(client, drawing):
         return answer.read().decode()
 
 
-@pytest.mark.parametrize("name", BAD_DRAWINGS)
+def is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", [n for n, (bad, _) in BAD_DRAWINGS.items() if is_json(bad)])
 def test_the_endpoint_refuses_bad_drawings_without_a_trace(client, name):
     drawing, text = BAD_DRAWINGS[name]
-    try:
-        json.dumps(drawing, allow_nan=False)
-    except ValueError:
-        pytest.skip("no JSON")
     answer = reply(client, drawing)
     assert "event: error" in answer
     assert text in answer

@@ -21,6 +21,7 @@ from training.data import partials
 from training.data.quickdraw import CLASSES, Split, find_class, read_class, split_of
 
 TOLERANCE = 2.5  # px: simplified strokes are a third shorter, and look alike under a 12 px pen
+VERSION = 2  # of what load_train makes; another one makes an old cache void
 GROUP = 8  # batches drawn together, so that each can hold sequences of similar length
 
 
@@ -195,7 +196,7 @@ def _simplified(folder: Path, word: str) -> list[partials.Strokes]:
 def load_train(folder: Path, cache: Path | None = None, workers: int = 2) -> Drawings:
     """The training split, simplified once and kept in `cache`; about 20 MB."""
     files = [find_class(folder, word) for word in CLASSES]
-    stamp = json.dumps([TOLERANCE, *[(p.name, p.stat().st_size) for p in files]])
+    stamp = json.dumps([VERSION, TOLERANCE, *[(p.name, p.stat().st_size) for p in files]])
     name = f"quickdraw-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}.npz"
     if cache is not None and (cache / name).exists():
         with np.load(cache / name) as kept:
