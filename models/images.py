@@ -51,8 +51,13 @@ def draw_strokes(
 def shrink(canvas: UInt8[np.ndarray, "256 256"]) -> UInt8[np.ndarray, "64 64"]:
     """Area-average 4x4 blocks to the networks' 64x64, still 0..255."""
     step = CANVAS // SIZE
-    blocks = canvas.reshape(SIZE, step, SIZE, step).astype(np.uint16)
-    return ((blocks.sum((1, 3)) + 8) // step**2).astype(np.uint8)
+    rows = canvas[::step].astype(np.uint16)
+    for i in range(1, step):
+        rows += canvas[i::step]  # slices: numpy's own sum over short axes takes 14 times as long
+    blocks = rows[:, ::step].copy()
+    for i in range(1, step):
+        blocks += rows[:, i::step]
+    return ((blocks + 8) // step**2).astype(np.uint8)
 
 
 def to_ink(pixels: UInt8[np.ndarray, "*b h w"]) -> Float[Tensor, "*b h w"]:

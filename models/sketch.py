@@ -1,25 +1,27 @@
 """Sketch completion, stroke by stroke.
 
-What is missing in a partial drawing y is a sequence of pen strokes; a small transformer is the
-prior p(strokes | y, label), one point after the other (Ha and Eck 2017 draw so, there without a
-picture to go on from), and the one rasteriser turns what it draws into ink. Every stroke is decided
-when it is sampled: completions are as crisp as a pen, and the visitor's ink is kept.
+Two latents stand between a partial drawing y and the finished one: what it is, p(label | y), and
+what is missing, a sequence of pen strokes. A small transformer is the prior p(strokes | y, label),
+one point after the other (Ha and Eck 2017 draw so, there without a picture to go on from), and the
+one rasteriser turns what it draws into ink. Every stroke is decided when it is sampled: completions
+are as crisp as a pen, and the visitor's ink is kept.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from models.fast import bfloat16_copy, has_bfloat16
 from models.images import draw_strokes, shrink, to_ink
 from models.sketch_cvae import SketchCVAE
 from models.sketch_points import ANY, SketchConfig, to_strokes
-from models.sketch_strokes import StrokePrior
+from models.sketch_strokes import Context, PointNoise, StrokePrior
 
 PACKED = ("context_layers", "layers", "kind_head", "query", "steps", "inner_mlp", "inner_head")
+SURE = 0.5  # times the temperature: at that the label is guessed where none is given
 
 
 class SketchCompleter(nn.Module):
@@ -34,9 +36,7 @@ class SketchCompleter(nn.Module):
         object.__setattr__(self, "_fast", None)
 
     def label_index(self, label: str) -> int:
-        """The number of a label; `any` comes after the last one."""
-        if label == ANY:
-            return len(self.labels)
+        """The number of a label."""
         if label not in self.labels:
             raise ValueError(f"unknown label {label!r}: choose 'any' or {', '.join(self.labels)}")
         return self.labels.index(label)
@@ -53,11 +53,21 @@ class SketchCompleter(nn.Module):
         """`count` ink probabilities in [0, 1], nowhere less than `partial`, (h, w) ink in [0, 1].
 
         The same seed gives the same pictures, the first ones whatever `count` is. `temperature`
-        divides the logits of each choice: 0 gives one greedy completion `count` times. ValueError
+        divides the logits of each choice: 0 gives one greedy completion `count` times. Label "any":
+        each completion guesses one from the partial drawing. ValueError
         where an argument is out of range.
         """
         self.check(partial, count, temperature)
         return self.draw(partial[None], [label], count, temperature, seed)
+
+    @torch.inference_mode()
+    def guess(self, partial: Tensor) -> dict[str, float]:
+        """Label -> probability given the partial drawing, (h, w) ink in [0, 1]; likeliest first."""
+        self.check(partial)
+        prior = self.fast_copy().prior
+        share = prior.context(partial[None, None].to(prior.place)).label[0].float().softmax(-1)
+        order = share.argsort(descending=True).tolist()
+        return {self.labels[i]: float(share[i]) for i in order}
 
     @torch.inference_mode()
     def draw(
@@ -70,17 +80,31 @@ class SketchCompleter(nn.Module):
     ) -> Float[Tensor, "n h w"]:
         """`count` completions: all of one partial drawing, or one of each of `count` drawings."""
         prior = self.fast_copy().prior
-        device = prior.place.device
-        index = torch.tensor([self.label_index(label) for label in labels], device=device)
-        noise = torch.rand(
-            count, self.config.max_points, 3, generator=torch.Generator().manual_seed(seed)
-        )
-        context = prior.context(partials.to(prior.place)[:, None], index)
-        points = prior.sample(context, noise.to(device), temperature).cpu().numpy()
-        drawn = [shrink(draw_strokes(to_strokes(row))) for row in points]
-        return to_ink(np.stack(drawn)).maximum(partials.float().cpu())
+        context = prior.context(partials.to(prior.place)[:, None])
+        given = [-1 if label == ANY else self.label_index(label) for label in labels]
+        index = torch.tensor(given, device=prior.place.device)
+        points = self.sample(context, index, count, temperature, seed)
+        return ink_of(points).maximum(partials.float().cpu())
 
-    def check(self, partial: Tensor, count: int, temperature: float) -> None:
+    def sample(
+        self,
+        context: Context,
+        label: Int64[Tensor, " d"],
+        count: int,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> Int64[Tensor, "n p 3"]:
+        """Points of `count` completions; a label of -1 is guessed, for each completion anew."""
+        prior = self.fast_copy().prior
+        sizes = (3, prior.grid**2, prior.size**2)
+        noise = gumbel(count, self.config.max_points * sum(sizes) + len(self.labels), seed)
+        noise = temperature * noise.to(context.label)
+        guess = (context.label + SURE * noise[:, : len(self.labels)]).argmax(-1)
+        label = torch.where(label < 0, guess, label)
+        steps = noise[:, len(self.labels) :].unflatten(1, (self.config.max_points, -1))
+        return prior.sample(context, label, PointNoise(*steps.split(sizes, -1)))
+
+    def check(self, partial: Tensor, count: int = 1, temperature: float = 1.0) -> None:
         """Refuse what `complete` cannot answer, in one sentence."""
         size = self.config.image_size
         if tuple(partial.shape) != (size, size):
@@ -108,6 +132,18 @@ class SketchCompleter(nn.Module):
         """As in torch; forgets the fast copy."""
         object.__setattr__(self, "_fast", None)
         return super().train(mode)
+
+
+def gumbel(count: int, length: int, seed: int) -> Float[Tensor, "n l"]:
+    """Gumbel noise; the first rows do not depend on `count`."""
+    uniform = torch.rand(count, length, generator=torch.Generator().manual_seed(seed))
+    return -torch.log(-torch.log(uniform))
+
+
+def ink_of(points: Int64[Tensor, "n p 3"]) -> Float[Tensor, "n h w"]:
+    """What the points draw, by the one rasteriser."""
+    drawn = [shrink(draw_strokes(to_strokes(row))) for row in points.cpu().numpy()]
+    return to_ink(np.stack(drawn))
 
 
 MODELS = (SketchCompleter, SketchCVAE)

@@ -5,22 +5,31 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from models.blocks import CrossBlock, ResBlock, ResMLP, TransformerBlock, init_transformer
-from models.sketch_points import BINS, DRAW, END, MOVE, Points, SketchConfig
+from models.blocks import KVCache, PointBlock, ResBlock, ResMLP, TransformerBlock, init_transformer
+from models.sketch_points import BINS, END, MOVE, Points, SketchConfig
 
 
 class Context(NamedTuple):
-    """What the points should know of the partial drawing and the label."""
+    """What the points should know of the partial drawing, and the labels that it suggests."""
 
     tokens: Float[Tensor, "b m d"]
-    cells: Float[Tensor, "b c d"]
-    keys: Float[Tensor, "b c d"]
+    cells: Float[Tensor, "b c f"]
+    keys: Float[Tensor, "b c f"]
+    label: Float[Tensor, "b k"]
 
 
 class PointLogits(NamedTuple):
-    """Logits of each point's kind, of its cell given the kind, of its place in it given both."""
+    """Logits of the label, of each point's kind, of its cell given the kind, of its place in it."""
+
+    label: Float[Tensor, "b k"]
+    kind: Float[Tensor, "b n 3"]
+    cell: Float[Tensor, "b n c"]
+    inner: Float[Tensor, "b n i"]
+
+
+class PointNoise(NamedTuple):
+    """Gumbel noise, added to logits: the largest sum is a sample (Gumbel 1954)."""
 
     kind: Float[Tensor, "b n 3"]
     cell: Float[Tensor, "b n c"]
@@ -28,7 +37,7 @@ class PointLogits(NamedTuple):
 
 
 class StrokePrior(nn.Module):
-    """p(missing strokes | partial drawing, label), one point after the other.
+    """p(label | partial drawing) p(missing strokes | partial drawing, label), point after point.
 
     Where a point goes is first a cell of the feature map, chosen by what is drawn there (a query
     meets the cells' keys) and by the step from the point before, then a place within the cell.
@@ -52,26 +61,29 @@ class StrokePrior(nn.Module):
             ResBlock(coarse),
             nn.Conv2d(coarse, width, 1),
         )
-        self.label = nn.Embedding(len(config.labels) + 1, width)
         self.place = nn.Parameter(0.02 * torch.randn((self.grid // 2) ** 2, width))
         self.context_layers = nn.ModuleList(
-            TransformerBlock(width, config.heads, causal=False)
-            for _ in range(config.context_layers)
+            TransformerBlock(width, config.heads) for _ in range(config.context_layers)
         )
-        self.local = nn.Linear(fine, width)
-        self.cell_place = nn.Parameter(0.02 * torch.randn(self.grid**2, width))
-        self.key = nn.Linear(width, width)
+        self.context_norm = nn.LayerNorm(width)
+        self.guess = nn.Linear(width, len(config.labels))
+        self.wide = nn.Linear(width, fine)
+        self.cell_place = nn.Parameter(0.02 * torch.randn(self.grid**2, fine))
+        self.key = nn.Linear(fine, fine)
 
+        self.label = nn.Embedding(len(config.labels), width)
         self.start = nn.Parameter(0.02 * torch.randn(width))
         self.at = nn.Parameter(0.02 * torch.randn(config.max_points, width))
-        self.kind, self.x = nn.Embedding(3, width), nn.Embedding(BINS, width)
-        self.y = nn.Embedding(BINS, width)
-        self.layers = nn.ModuleList(CrossBlock(width, config.heads) for _ in range(config.layers))
+        self.around = nn.Linear(fine, width)
+        self.kind = nn.Embedding(3, width)
+        self.inner = nn.Embedding(self.size**2, width)
+        self.step = nn.Embedding((2 * self.grid) ** 2, width)
+        self.layers = nn.ModuleList(PointBlock(width, config.heads) for _ in range(config.layers))
         self.norm, self.kind_head = nn.LayerNorm(width), nn.Linear(width, 3)
         self.given_kind = nn.Embedding(2, width)
-        self.query = nn.Linear(width, width)
+        self.query = nn.Linear(width, fine)
         self.steps = nn.Linear(width, (2 * self.grid) ** 2)
-        self.inner_mlp, self.inner_head = ResMLP(width), nn.Linear(width, self.size**2)
+        self.inner_mlp, self.inner_head = ResMLP(width, 2), nn.Linear(width, self.size**2)
         for part in self.children():
             if part is not self.fine and part is not self.coarse:
                 init_transformer(part, config.context_layers + config.layers)
@@ -79,111 +91,108 @@ class StrokePrior(nn.Module):
         rows, columns = (
             part[None] - part[:, None] + self.grid for part in (cell // self.grid, cell % self.grid)
         )
-        self.register_buffer("step", rows * 2 * self.grid + columns, persistent=False)
-
-    def context(self, partial: Float[Tensor, "b 1 h w"], label: Int64[Tensor, " b"]) -> Context:
-        """Read the partial drawing; a label of len(labels) means any."""
-        fine = self.fine(partial)
-        h = self.coarse(fine).flatten(2).transpose(1, 2) + self.place
-        h = h + self.label(label)[:, None]
-        for layer in self.context_layers:
-            h = layer(h)
-        half = self.grid // 2
-        wide = h.unflatten(1, (half, 1, half, 1)).expand(-1, half, 2, half, 2, -1).flatten(1, 4)
-        cells = self.local(fine.flatten(2).transpose(1, 2)) + wide + self.cell_place
-        return Context(h, cells, self.key(cells))
-
-    def cell_of(self, x: Int64[Tensor, "*b"], y: Int64[Tensor, "*b"]) -> Int64[Tensor, "*b"]:
-        """The cell that a place lies in."""
-        return y // self.size * self.grid + x // self.size
-
-    def embed(self, points: Points, cells: Float[Tensor, "b c d"]) -> Float[Tensor, "b n d"]:
-        """Points as the layers see them: where they are, and what is drawn around there."""
-        around = take(cells, self.cell_of(points.x, points.y))
-        return self.kind(points.kind) + self.x(points.x) + self.y(points.y) + around
-
-    def where(
-        self,
-        h: Float[Tensor, "b n d"],
-        before: Int64[Tensor, "b n"],
-        keys: Float[Tensor, "b c d"],
-    ) -> Float[Tensor, "b n c"]:
-        """Logits of the next cell: content of the cells, and the step from cell `before`."""
-        content = self.query(h) @ keys.transpose(1, 2) * h.shape[-1] ** -0.5
-        return content + self.steps(h).gather(-1, self.step[before])
-
-    def forward(
-        self, points: Points, partial: Float[Tensor, "b 1 h w"], label: Int64[Tensor, " b"]
-    ) -> PointLogits:
-        """Logits of every point given those before it."""
-        context = self.context(partial, label)
-        past = self.embed(Points(*(part[:, :-1] for part in points)), context.cells)
-        h = torch.cat([self.start.to(past).expand(len(past), 1, -1), past], 1)
-        h = h + self.at[: h.shape[1]]
-        for layer in self.layers:
-            h = layer(h, layer.remember(context.tokens))
-        h = self.norm(h)
-        kind = self.kind_head(h)
-        h = h + self.given_kind(points.kind.clamp(max=MOVE))
-        cell = self.cell_of(points.x, points.y)
-        logits = self.where(h, F.pad(cell[:, :-1], (1, 0), value=self.middle), context.keys)
-        inner = self.inner_head(self.inner_mlp(h + take(context.cells, cell)))
-        return PointLogits(kind.float(), logits.float(), inner.float())
+        self.register_buffer("step_to", rows * 2 * self.grid + columns, persistent=False)
 
     @property
     def middle(self) -> int:
         """The cell from which the first step is counted."""
         return self.grid**2 // 2 + self.grid // 2
 
-    def sample(
-        self, context: Context, noise: Float[Tensor, "b n 3"], temperature: float
-    ) -> Int64[Tensor, "b n 3"]:
-        """Draw points by inverting cumulative distributions at `noise`, uniform in [0, 1).
+    def context(self, partial: Float[Tensor, "b 1 h w"]) -> Context:
+        """Read the partial drawing."""
+        fine = self.fine(partial)
+        h = self.coarse(fine).flatten(2).transpose(1, 2) + self.place
+        for layer in self.context_layers:
+            h = layer(h)
+        h = self.context_norm(h)
+        half = self.grid // 2
+        wide = self.wide(h).unflatten(1, (half, 1, half, 1)).expand(-1, half, 2, half, 2, -1)
+        cells = fine.flatten(2).transpose(1, 2) + wide.flatten(1, 4)
+        cells = cells + self.cell_place.to(cells)
+        return Context(h, cells, self.key(cells), self.guess(h.mean(1)))
 
-        `temperature` divides the logits; at 0 the likeliest choice is taken each time. A context
-        of one drawing serves all rows.
+    def forward(
+        self, points: Points, partial: Float[Tensor, "d 1 h w"], label: Int64[Tensor, " b"]
+    ) -> PointLogits:
+        """Logits of the label, and of every point given the label and the points before it.
+
+        The sequences may be some times as many as the drawings: those of one lie side by side.
         """
-        b, limit, _ = noise.shape
-        cells, keys = (part.expand(b, -1, -1) for part in context[1:])
-        caches = [layer.new_cache(b, limit) for layer in self.layers]
-        memories = [layer.remember(context.tokens) for layer in self.layers]
-        drawn = torch.full((b, limit, 3), END, device=noise.device)
-        ended = torch.zeros(b, dtype=torch.bool, device=noise.device)
-        h, cell = self.start.expand(b, -1), torch.full((b,), self.middle, device=noise.device)
+        context = repeated(self.context(partial), len(label) // len(partial))
+        return self.given(context, points, label)
+
+    def given(self, context: Context, points: Points, label: Int64[Tensor, " b"]) -> PointLogits:
+        """`forward` from a context that was read before, one for each sequence."""
+        cell = points.y // self.size * self.grid + points.x // self.size
+        inner = points.y % self.size * self.size + points.x % self.size
+        before = torch.cat([torch.full_like(cell[:, :1], self.middle), cell[:, :-1]], 1)
+        around, steps = self.around(take(context.cells, cell)), self.step_to[before, cell]
+        past = self.kind(points.kind) + self.inner(inner) + self.step(steps) + around
+        h = torch.cat([self.start.to(past).expand(len(past), 1, -1), past[:, :-1]], 1)
+        h = h + self.at[: h.shape[1]] + self.label(label)[:, None]
+        for layer in self.layers:
+            h = layer(h, layer.remember(context.tokens))
+        h = self.norm(h)
+        kind = self.kind_head(h)
+        first = torch.tensor([-torch.inf, 0, 0]).to(kind)  # a pen must be set down to draw
+        kind = torch.cat([kind[:, :1] + first, kind[:, 1:]], 1)
+        h = h + self.given_kind(points.kind.clamp(max=MOVE))
+        logits = self.query(h) @ context.keys.transpose(1, 2) * context.keys.shape[-1] ** -0.5
+        logits = logits + self.steps(h).gather(-1, self.step_to[before])
+        inner = self.inner_head(self.inner_mlp(h + around))
+        return PointLogits(context.label.float(), kind.float(), logits.float(), inner.float())
+
+    def sample(
+        self, context: Context, label: Int64[Tensor, " b"], noise: PointNoise
+    ) -> Int64[Tensor, "b n 3"]:
+        """Draw points, greedily where the noise is 0; a context of one drawing serves all rows."""
+        b, limit, _ = noise.kind.shape
+        one, scale = len(context.cells) == 1, context.keys.shape[-1] ** -0.5
+        row = 0 if one else torch.arange(b, device=label.device) * self.grid**2
+        cells = self.around(context.cells).flatten(0, 1)
+        keys = context.keys.mT.float().contiguous()
+        caches = [KVCache(layer.remember(context.tokens), b, limit) for layer in self.layers]
+        kinds, places, inners = (part.unbind(1) for part in noise)
+        at = (self.at + self.label(label)[:, None]).unbind(1)
+        given_kind = torch.cat([self.given_kind.weight, self.given_kind.weight[:1]])
+        ended = torch.zeros(b, dtype=torch.bool, device=label.device)
+        h, cell = self.start, torch.full((b,), self.middle, device=label.device)
+        drawn = []
         for i in range(limit):
-            h = h + self.at[i]
-            for layer, cache, memory in zip(self.layers, caches, memories, strict=True):
-                h = layer.step(h, cache, memory, i)
+            h = h + at[i]
+            for layer, cache in zip(self.layers, caches, strict=True):
+                h = layer.step(h, cache)
             h = self.norm(h)
-            kind = pick(self.kind_head(h), noise[:, i, 0], temperature)
-            if i == 0:
-                kind = kind.masked_fill(kind == DRAW, MOVE)
+            logits = self.kind_head(h) + kinds[i]
+            kind = logits.argmax(-1) if i else logits[:, MOVE:].argmax(-1) + MOVE
             ended = ended | (kind == END)
-            if ended.all():
+            if i % 4 == 0 and ended.all():
                 break
-            h = h + self.given_kind(kind.clamp(max=MOVE))
-            logits = self.where(h[:, None], cell[:, None], keys)[:, 0]
-            cell = pick(logits, noise[:, i, 1], temperature)
-            inner = self.inner_head(self.inner_mlp(h + take(cells, cell[:, None])[:, 0]))
-            inner = pick(inner, noise[:, i, 2], temperature)
+            h = h + given_kind.index_select(0, kind)
+            query = self.query(h).float().mul_(scale)
+            logits = query @ keys[0] if one else (query[:, None] @ keys)[:, 0]
+            steps = self.step_to.index_select(0, cell)
+            logits = logits + self.steps(h).gather(-1, steps) + places[i]
+            cell = logits.argmax(-1)
+            step = steps.gather(-1, cell[:, None])[:, 0]
+            around = cells.index_select(0, cell + row)
+            inner = (self.inner_head(self.inner_mlp(h + around)) + inners[i]).argmax(-1)
+            drawn.append((kind.masked_fill(ended, END), cell, inner))
+            h = self.kind(kind) + self.inner(inner) + self.step(step) + around
+        out = torch.full((b, limit, 3), END, device=label.device)
+        if drawn:
+            kind, cell, inner = (torch.stack(part, 1) for part in zip(*drawn, strict=True))
             x = cell % self.grid * self.size + inner % self.size
             y = cell // self.grid * self.size + inner // self.size
-            drawn[:, i] = torch.stack([kind.masked_fill(ended, END), x, y], -1)
-            h = self.embed(Points(kind[:, None], x[:, None], y[:, None]), cells)[:, 0]
-        return drawn
+            out[:, : len(drawn)] = torch.stack([kind, x, y], -1)
+        return out
+
+
+def repeated(context: Context, times: int) -> Context:
+    """Every drawing `times` times."""
+    return context if times == 1 else Context(*(p.repeat_interleave(times, 0) for p in context))
 
 
 def take(cells: Float[Tensor, "b c d"], at: Int64[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
     """The cells numbered `at`."""
     return cells.gather(1, at[..., None].expand(-1, -1, cells.shape[-1]))
-
-
-def pick(
-    logits: Float[Tensor, "b K"], noise: Float[Tensor, " b"], temperature: float
-) -> Int64[Tensor, " b"]:
-    """One choice a row, by inverting the cumulative distribution at `noise`."""
-    if temperature < 1e-3:
-        return logits.argmax(-1)
-    upto = (logits.float() / temperature).softmax(-1).cumsum(-1)
-    choice = torch.searchsorted(upto, noise[:, None] * upto[:, -1:], right=True)[:, 0]
-    return choice.clamp(max=logits.shape[-1] - 1)

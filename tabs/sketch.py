@@ -50,7 +50,10 @@ def complete(drawing: object, label: str, count: int, temperature: float, seed: 
     partial, samples = sample(drawing, label, OVERSAMPLE * count, temperature, seed)
     shown = samples[sketch_view.spread(samples, partial, count)]
     name = f"sketch-{label.replace(' ', '-')}-seed{int(seed)}"
-    return Completions(partial, shown, samples.std(0), len(samples), name)
+    import torch
+
+    guess = common.model("sketch").guess(torch.from_numpy(partial))
+    return Completions(partial, shown, samples.std(0), len(samples), guess, name)
 
 
 def show(made: Completions | None, kind: str, threshold: float) -> dict:

@@ -24,6 +24,7 @@ class Completions(NamedTuple):
     shown: Float32[np.ndarray, "n 64 64"]
     std: Float32[np.ndarray, "64 64"]
     samples: int
+    guess: dict[str, float]
     name: str
 
 
@@ -96,6 +97,12 @@ def heat(
     return (pixels * (1 - own) + INK * own).round().astype(np.uint8)
 
 
+def guessed(share: dict[str, float], most: int = 3) -> str:
+    """The likeliest labels with their probabilities, as a visitor reads them."""
+    first = [f"{label} {p:.0%}" for label, p in share.items() if p >= 0.005][:most]
+    return f"It looks like: {', '.join(first)}."
+
+
 def png(pixels: UInt8[np.ndarray, "h w *c"]) -> bytes:
     """A PNG file's bytes, quickly rather than small."""
     file = io.BytesIO()
@@ -117,6 +124,7 @@ def view(made: Completions, kind: str, threshold: float) -> dict:
         "seen": url(grey(made.partial)),
         "heat": url(heat(made.std, made.partial)),
         "samples": made.samples,
+        "guess": guessed(made.guess),
         "name": made.name,
         "note": "",
     }

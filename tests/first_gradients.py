@@ -18,12 +18,12 @@ if __name__ == "__main__":
     acc = Accelerator(cpu=True)
     torch.manual_seed(0)
     model = sketch_plan.network_of(cfg)
-    network, loss = sketch_plan.trained_part(cfg, model)
-    parallel = acc.prepare(network)
+    objective = sketch_plan.Objective(cfg, model, acc)
+    parallel = acc.prepare(objective.network)
     data = completions.load_train(data_dir / "quickdraw", data_dir / "cache")
     whole = sketch_plan.examples_of(cfg, data)[0][0]
     batch = whole.share(acc.process_index, acc.num_processes, acc.device)
-    acc.backward(loss(parallel, batch)["loss"])
+    acc.backward(objective.loss(parallel, batch, 0)["loss"])
     if acc.is_main_process:
         gradients = {name: p.grad for name, p in model.named_parameters()}
         torch.save({"processes": acc.num_processes, "rows": len(batch.x), **gradients}, out)

@@ -204,6 +204,7 @@ def test_draw_complete_go_on_and_take_back(visit, name):
         np.testing.assert_allclose(np.stack([xs, ys], 1), points, atol=1)
     assert np.abs(studio.paper() - ink).mean() < 0.01
     assert page.locator(".tile").count() == 16
+    assert page.locator('[data-text="guess"]').inner_text().startswith("It looks like: cat ")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
     page.locator(".tile").nth(2).click()

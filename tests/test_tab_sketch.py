@@ -164,6 +164,13 @@ def test_the_heat_map_is_paper_where_all_samples_agree():
     assert (pixels[made.std > 0.3, 2] < 100).all()
 
 
+def test_the_guess_is_said_with_its_share_and_trifles_are_left_out():
+    made = sketch.complete(DRAWN, "any", 2, 1.0, 0)
+    cat = 0.5 + 0.5 * float(made.partial.mean())
+    said = sketch.show(made, "Binary", 0.5)["guess"]
+    assert said == f"It looks like: cat {cat:.0%}, face {0.996 - cat:.0%}."
+
+
 def test_every_example_is_a_drawing_of_a_known_class():
     assert set(EXAMPLES) <= set(sketch.LABELS)
     for strokes in EXAMPLES.values():
@@ -171,8 +178,6 @@ def test_every_example_is_a_drawing_of_a_known_class():
 
 
 def test_the_labels_are_the_shipped_models():
-    if not (folder := common.ASSETS.parents[1] / "checkpoints" / "sketch").exists():
-        pytest.skip(f"no checkpoint in {folder}")
     from models import checkpoint
 
     assert checkpoint.load("sketch").labels == sketch.LABELS

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 
+from models import checkpoint
+from models.sketch import SketchCompleter
 from models.sketch_cvae import SketchCVAEConfig
 from models.sketch_points import SketchConfig
 from training import common, sketch_plan, train_sketch
@@ -47,7 +49,10 @@ def config(data_dir: Path, run: Path, **changes: object) -> sketch_plan.Config:
         cache_dir=data_dir / "cache",
         model=TINY,
         paper=SketchCVAEConfig(64, 8, (4, 4, 2)),
-        steps=11,
+        steps=7,
+        critic_steps=3,
+        sharpen_steps=4,
+        sharpen_samples=2,
         batch_size=4,
         log_every=1,
         save_every=2,
@@ -73,11 +78,11 @@ def test_a_resumed_run_equals_the_unbroken_one(
     cfg = config(data_dir, tmp_path / "broken", architecture=architecture)
     update, left = common.EMA.update, [3]
 
-    def until_stopped(ema: common.EMA, network: torch.nn.Module, step: int) -> None:
+    def until_stopped(ema: common.EMA, network: torch.nn.Module, *when: float) -> None:
         left[0] -= 1
         if left[0] < 0:
             raise Stop
-        update(ema, network, step)
+        update(ema, network, *when)
 
     monkeypatch.setattr(common.EMA, "update", until_stopped)
     for _ in range(20):
@@ -194,13 +199,35 @@ def test_learning_rate_warms_up_and_ends_low():
     assert all(a >= b for a, b in itertools.pairwise(rates[200:]))
 
 
+def test_a_run_begins_with_a_checkpoint_of_its_architecture(tmp_path: Path):
+    kept = SketchCompleter(TINY)
+    checkpoint.save(tmp_path / "sketch", kept)
+    cfg = sketch_plan.Config(init=tmp_path / "sketch")
+    model = sketch_plan.network_of(cfg)
+    assert model.training
+    for one, two in zip(model.parameters(), kept.parameters(), strict=True):
+        assert one.requires_grad
+        assert torch.equal(one, two.half().float())
+    with pytest.raises(ValueError, match="holds no paper network"):
+        sketch_plan.network_of(replace(cfg, architecture="paper"))
+
+
+def test_the_rate_of_the_last_phase_rises_and_falls_again():
+    cfg = sketch_plan.Config(steps=500, sharpen_steps=400, lr=1e-3, sharpen_lr=3e-4)
+    rates = [sketch_plan.learning_rate(cfg, step) for step in range(500, 900)]
+    assert max(rates) == pytest.approx(3e-4)
+    assert rates[0] < 1e-5
+    assert rates[-1] < 1e-5
+    assert all(a >= b for a, b in itertools.pairwise(rates[50:]))
+
+
 def test_ema_starts_as_the_mean_and_lends_its_weights():
     network = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.zeros_(network.weight)
-    ema = common.EMA(network, 0.5)
+    ema = common.EMA(network)
     torch.nn.init.ones_(network.weight)
     for step in range(40):
-        ema.update(network, step)
+        ema.update(network, step, 0.5)
     assert ema.network.weight.item() == pytest.approx(1.0, abs=1e-5)
     torch.nn.init.zeros_(network.weight)
     with ema.in_place_of(network):

@@ -51,13 +51,13 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 200) -> floa
 class EMA:
     """Exponential moving average of a network's floating tensors; starts as their plain mean."""
 
-    def __init__(self, network: nn.Module, decay: float = 0.999):
-        self.decay, self.network = decay, copy.deepcopy(network).eval().requires_grad_(False)
+    def __init__(self, network: nn.Module):
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
+    def update(self, network: nn.Module, step: int, decay: float = 0.999) -> None:
         """Move towards `network` after optimizer step number `step` (from 0)."""
-        decay = min(self.decay, (step + 1) / (step + 10))
+        decay = min(decay, (step + 1) / (step + 10))
         averages, values = list(self.network.parameters()), list(network.parameters())
         torch._foreach_lerp_(averages, [v.detach() for v in values], 1 - decay)
 

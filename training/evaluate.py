@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import tyro
 from jaxtyping import Int64, UInt8
-from safetensors.torch import load_file
 
 from models import checkpoint
 from models.images import to_ink
@@ -21,7 +20,7 @@ from models.sketch_cvae import SketchCVAE
 from models.sketch_points import ANY
 from training import common, metrics, table
 from training.data import completions, quickdraw
-from training.judge import SketchJudge
+from training.judge import SketchJudge, load_judge
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Config:
     """A sentence under the table: how long each was trained, say."""
     readme: Path | None = Path("README.md")
     """Gets the table; None leaves it alone."""
-    judge: Path = Path("runs/judge.safetensors")
+    judge: Path = Path("checkpoints/sketch-judge/model.safetensors")
     """Written by `train_judge.py`."""
     split: Literal["valid", "test"] = "test"
     bound_drawings: int = 200
@@ -144,10 +143,7 @@ def evaluate_sketch(cfg: Config) -> dict[str, Any]:
     folder = cfg.data_dir / "quickdraw"
     ours = checkpoint.load(cfg.checkpoint_dir)
     paper = checkpoint.load(cfg.paper_dir) if cfg.paper_dir.exists() else None
-    judge = SketchJudge(len(quickdraw.CLASSES)).eval()
-    if not cfg.judge.exists():
-        raise FileNotFoundError(f"no judge at {cfg.judge}: `python training/train_judge.py` first")
-    judge.load_state_dict(load_file(cfg.judge))
+    judge = load_judge(cfg.judge)
     full, half, label = completions.halves(folder, cfg.split)
     train_full, train_half, train_label = completions.halves(folder, "train")
     names = [quickdraw.CLASSES[i] for i in label]

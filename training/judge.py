@@ -1,10 +1,12 @@
 """The judge of sketches: a classifier of real full drawings, apart from any model it judges."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from models.blocks import ResBlock
@@ -18,27 +20,32 @@ class JudgeOutput(NamedTuple):
     features: Float[Tensor, "b 128"]
 
 
+def picture_features(channels: int) -> nn.Sequential:
+    """(b, channels, 64, 64) -> (b, 128), by convolutions."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 32, 5, stride=2, padding=2),
+        nn.SiLU(),
+        nn.Conv2d(32, 64, 3, stride=2, padding=1),
+        ResBlock(64),
+        nn.SiLU(),
+        nn.Conv2d(64, 128, 3, stride=2, padding=1),
+        ResBlock(128),
+        ResBlock(128),
+        nn.SiLU(),
+        nn.Conv2d(128, 128, 3, stride=2, padding=1),
+        nn.SiLU(),
+        nn.Flatten(),
+        nn.Linear(128 * 16, 128),
+        nn.SiLU(),
+    )
+
+
 class SketchJudge(nn.Module):
     """A small convolutional classifier of binarised 64x64 drawings."""
 
     def __init__(self, classes: int):
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(1, 32, 5, stride=2, padding=2),
-            nn.SiLU(),
-            nn.Conv2d(32, 64, 3, stride=2, padding=1),
-            ResBlock(64),
-            nn.SiLU(),
-            nn.Conv2d(64, 128, 3, stride=2, padding=1),
-            ResBlock(128),
-            ResBlock(128),
-            nn.SiLU(),
-            nn.Conv2d(128, 128, 3, stride=2, padding=1),
-            nn.SiLU(),
-            nn.Flatten(),
-            nn.Linear(128 * 16, 128),
-            nn.SiLU(),
-        )
+        self.body = picture_features(1)
         self.dropout, self.head = nn.Dropout(0.3), nn.Linear(128, classes)
 
     def forward(self, x: Float[Tensor, "b 1 64 64"]) -> JudgeOutput:
@@ -57,3 +64,13 @@ class SketchJudge(nn.Module):
         ]
         logits, features = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         return logits, features
+
+
+def load_judge(path: Path) -> SketchJudge:
+    """The judge that `train_judge.py` wrote, in eval mode."""
+    if not path.exists():
+        raise FileNotFoundError(f"no judge at {path}: `python training/train_judge.py` first")
+    weights = load_file(path)
+    judge = SketchJudge(len(weights["head.bias"])).eval()
+    judge.load_state_dict(weights)
+    return judge

@@ -12,6 +12,7 @@ from models.sketch_points import END, Points
 from models.sketch_strokes import PointLogits
 
 Likelihood = Literal["bernoulli", "continuous"]
+LABEL_WEIGHT = 20.0  # a label is a few nats beside the points' hundreds, and must be learnt as well
 
 
 def bernoulli_nll(logits: Float[Tensor, "b *s"], x: Float[Tensor, "b *s"]) -> Float[Tensor, " b"]:
@@ -55,7 +56,7 @@ def cvae_elbo(
 
 
 def points_nll(logits: PointLogits, points: Points) -> Float[Tensor, " b"]:
-    """-log p(points), summed over a sequence up to its END, in nats/drawing."""
+    """-log p(points | label), summed over a sequence up to its END, in nats/drawing."""
     at_end = (points.kind == END).long()
     past_end = at_end.cumsum(1)
     grid, size = int(logits.cell.shape[-1] ** 0.5), int(logits.inner.shape[-1] ** 0.5)
@@ -71,7 +72,10 @@ def points_nll(logits: PointLogits, points: Points) -> Float[Tensor, " b"]:
     return (kind + place).sum(1)
 
 
-def strokes_loss(logits: PointLogits, points: Points) -> dict[str, Tensor]:
-    """Mean of `points_nll`, and the mean number of points."""
+def strokes_loss(
+    logits: PointLogits, points: Points, label: Int64[Tensor, " b"]
+) -> dict[str, Tensor]:
+    """Mean of `points_nll` and, times LABEL_WEIGHT, of -log p(label); nats/drawing."""
     nll = points_nll(logits, points).mean()
-    return {"loss": nll, "points_nll": nll, "points": (points.kind != END).float().sum(1).mean()}
+    label_nll = F.cross_entropy(logits.label, label)
+    return {"loss": nll + LABEL_WEIGHT * label_nll, "points_nll": nll, "label_nll": label_nll}

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from models.images import draw_strokes, shrink, to_ink
 from models.sketch import SketchCompleter
 from models.sketch_cvae import SketchCVAE
-from models.sketch_points import Points, to_strokes
+from models.sketch_points import ANY, Points, to_strokes
 from training.losses import bernoulli_nll, points_nll
 
 
@@ -99,12 +99,18 @@ def stroke_bound(
 
     p(x|y) sums p(strokes|y) p(x|strokes, y) over all strokes; the term of the strokes that really
     were drawn bounds it from below (an IWAE with one sample from a posterior that knows them).
-    p(x|strokes, y) is the rasterised ink, kept `slack` away from 0 and 1.
+    p(x|strokes, y) is the rasterised ink, kept `slack` away from 0 and 1. For "any" the labels are
+    summed over.
     """
     y = to_ink(partial)[None, None]
-    columns = Points(*torch.from_numpy(points)[None].unbind(-1))
-    logits = model.prior(columns, y, torch.tensor([model.label_index(label)]))
+    labels = range(len(model.labels)) if label == ANY else [model.label_index(label)]
+    repeated = torch.from_numpy(points).expand(len(labels), -1, -1)
+    columns = Points(*repeated.unbind(-1))
+    logits = model.prior(columns, y, torch.tensor(list(labels)))
+    likelihood = -points_nll(logits, columns)
+    if label == ANY:
+        likelihood = (logits.label[0].log_softmax(-1) + likelihood).logsumexp(0)
     drawn = to_ink(shrink(draw_strokes(to_strokes(points)))).maximum(y[0, 0])
     p = drawn.clamp(slack, 1 - slack)
     nll = F.binary_cross_entropy(p, to_ink(x), reduction="sum")
-    return float(-points_nll(logits, columns)[0] - nll)
+    return float(likelihood.sum() - nll)

@@ -1,17 +1,19 @@
 """What `train_sketch.py` trains: settings, the network and its loss, previews, the model card."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
+from models import checkpoint
 from models.sketch import SketchCompleter
 from models.sketch_cvae import SketchCVAE, SketchCVAEConfig
 from models.sketch_points import SketchConfig
 from training import common, losses
+from training.adversary import Adversary
 from training.data import quickdraw
 from training.data.completions import Batch, Drawings, Examples
 
@@ -26,13 +28,26 @@ class Config:
     """Fetch missing classes (about 2 GB in all) into data_dir first."""
     architecture: Literal["strokes", "paper"] = "strokes"
     """Ours, or the published CVAE as the baseline."""
+    init: Path | None = None
+    """A checkpoint to begin with instead of random weights; its settings are the model's."""
     model: SketchConfig = SketchConfig(quickdraw.CLASSES)
     paper: SketchCVAEConfig = SketchCVAEConfig()
     out_dir: Path = Path("checkpoints/sketch")
     run_dir: Path = Path("runs/sketch")
     """Resume state, metrics.jsonl and picture grids; not part of the checkpoint."""
     cache_dir: Path = Path("~/.cache/latent-studio")
-    steps: int = 3_600
+    steps: int = 8_000
+    """Steps by likelihood alone."""
+    critic_steps: int = 2_000
+    """The last of these steps, in which a critic learns as well what real drawings show."""
+    sharpen_steps: int = 1_650
+    """Steps after these, in which it judges the completer's; the paper's CVAE takes none."""
+    sharpen_samples: int = 3
+    """Completions of each drawing that the critic is shown."""
+    sharpen_weight: float = 3.0
+    """Weight of the critic's word beside the likelihood; rises to this over 50 steps."""
+    sharpen_lr: float = 3.5e-4
+    """Peak of the learning rate beside the critic."""
     batch_size: int = 64
     """Drawings a step, over all processes together."""
     lr: float = 1e-3
@@ -51,8 +66,32 @@ class Config:
 
 
 def network_of(cfg: Config) -> SketchCompleter | SketchCVAE:
-    """The untrained network of the chosen architecture."""
+    """The network of the chosen architecture, untrained or from a checkpoint."""
+    if cfg.init:
+        model = checkpoint.load(cfg.init).train().requires_grad_(True)
+        if isinstance(model, SketchCVAE) != (cfg.architecture == "paper"):
+            raise ValueError(
+                f"{cfg.init} holds no {cfg.architecture} network: choose another --init"
+            )
+        return model
     return SketchCVAE(cfg.paper) if cfg.architecture == "paper" else SketchCompleter(cfg.model)
+
+
+def total_steps(cfg: Config) -> int:
+    """Of both phases."""
+    return cfg.steps + (cfg.sharpen_steps if cfg.architecture == "strokes" else 0)
+
+
+def learning_rate(cfg: Config, step: int) -> float:
+    """Of optimizer step number `step`: one cosine a phase."""
+    if step < cfg.steps:
+        return common.learning_rate(step, cfg.steps, cfg.lr)
+    return common.learning_rate(step - cfg.steps, cfg.sharpen_steps, cfg.sharpen_lr, warmup=50)
+
+
+def ema_decay(cfg: Config, step: int) -> float:
+    """The last phase moves far in few steps."""
+    return 0.999 if step < cfg.steps else 0.99
 
 
 def examples_of(cfg: Config, data: Drawings) -> Examples:
@@ -60,22 +99,31 @@ def examples_of(cfg: Config, data: Drawings) -> Examples:
     paper = cfg.architecture == "paper"
     latent = cfg.paper.latent_dim if paper else 0
     limit = cfg.model.max_points
-    return Examples(data, cfg.batch_size, cfg.seed, cfg.steps, limit, latent, wholes=paper)
+    return Examples(data, cfg.batch_size, cfg.seed, total_steps(cfg), limit, latent, wholes=paper)
 
 
-def trained_part(
-    cfg: Config, model: SketchCompleter | SketchCVAE
-) -> tuple[nn.Module, Callable[[nn.Module, Batch], dict[str, Tensor]]]:
+class Objective:
     """The network to train, and its loss on a batch (the network is handed in again, wrapped)."""
 
-    def elbo(network: nn.Module, b: Batch) -> dict[str, Tensor]:
-        out = network(b.x, b.partial, b.noise)
-        return losses.cvae_elbo(out, b.x, cfg.likelihood, cfg.beta)
+    def __init__(self, cfg: Config, model: SketchCompleter | SketchCVAE, acc: Accelerator):
+        self.cfg, self.adversary = cfg, None
+        self.network = model if isinstance(model, SketchCVAE) else model.prior
+        if isinstance(model, SketchCompleter):
+            self.adversary = Adversary(model, acc, cfg.sharpen_samples, cfg.seed)
 
-    def strokes(network: nn.Module, b: Batch) -> dict[str, Tensor]:
-        return losses.strokes_loss(network(b.points, b.partial, b.label), b.points)
-
-    return (model, elbo) if isinstance(model, SketchCVAE) else (model.prior, strokes)
+    def loss(self, network: nn.Module, b: Batch, step: int) -> dict[str, Tensor]:
+        """Named terms, the loss among them, nats/image."""
+        if self.adversary is None:
+            out = network(b.x, b.partial, b.noise)
+            return losses.cvae_elbo(out, b.x, self.cfg.likelihood, self.cfg.beta)
+        if step < self.cfg.steps:
+            logits = network(b.points, b.partial, b.label)
+            terms = losses.strokes_loss(logits, b.points, b.label)
+            if step >= self.cfg.steps - self.cfg.critic_steps:
+                terms |= self.adversary.learn(b)
+            return terms
+        rise = min(1.0, (step - self.cfg.steps) / 50)
+        return self.adversary.loss(network, b, step, rise * self.cfg.sharpen_weight)
 
 
 def preview(model: nn.Module, batch: Batch, path: Path) -> None:

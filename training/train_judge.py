@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from training import common
 from training.data import completions, quickdraw
-from training.judge import SketchJudge
+from training.judge import SketchJudge, load_judge
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Config:
 
     data_dir: Path = Path("data")
     """Folder that holds quickdraw/."""
-    out: Path = Path("runs/judge.safetensors")
+    out: Path = Path("checkpoints/sketch-judge/model.safetensors")
     cache_dir: Path = Path("~/.cache/latent-studio")
     steps: int = 1_500
     batch_size: int = 128
@@ -32,9 +32,7 @@ def main(cfg: Config) -> None:
     torch.manual_seed(cfg.seed)
     folder = cfg.data_dir / "quickdraw"
     data = completions.load_train(folder, cfg.cache_dir.expanduser())
-    examples = completions.Examples(
-        data, cfg.batch_size, cfg.seed, cfg.steps, limit=1, wholes=True, drop=0.0
-    )
+    examples = completions.Examples(data, cfg.batch_size, cfg.seed, cfg.steps, limit=1, wholes=True)
     judge = SketchJudge(len(quickdraw.CLASSES)).to(memory_format=torch.channels_last)
     ema = common.EMA(judge)
     optimizer = torch.optim.AdamW(judge.parameters(), cfg.lr, weight_decay=0.05, fused=True)
@@ -51,11 +49,11 @@ def main(cfg: Config) -> None:
         ema.update(judge, step)
         if step % 50 == 0:
             bar.set_postfix(loss=f"{float(loss.detach()):.3f}")
-    weights = {name: value.contiguous() for name, value in ema.network.state_dict().items()}
+    weights = {name: v.half().contiguous() for name, v in ema.network.state_dict().items()}
     with common.replacing(cfg.out) as file:
         file.write(save(weights))
     full, _, label = completions.halves(folder, "valid")
-    logits, _ = ema.network.judge(full)
+    logits, _ = load_judge(cfg.out).judge(full)
     bar.write(f"valid accuracy {(logits.argmax(1) == label).mean():.4f} on {len(label)} drawings")
 
 

@@ -15,7 +15,17 @@ from tqdm import tqdm
 from models import checkpoint
 from training import common
 from training.data import completions, fetch, quickdraw
-from training.sketch_plan import Config, card, examples_of, network_of, preview, trained_part
+from training.sketch_plan import (
+    Config,
+    Objective,
+    card,
+    ema_decay,
+    examples_of,
+    learning_rate,
+    network_of,
+    preview,
+    total_steps,
+)
 
 
 def main(cfg: Config) -> None:
@@ -43,36 +53,40 @@ def train(cfg: Config, acc: Accelerator) -> None:
 
     torch.manual_seed(cfg.seed)
     model = network_of(cfg).to(acc.device, memory_format=torch.channels_last)
-    network, loss = trained_part(cfg, model)
+    objective = Objective(cfg, model, acc)
+    network, adversary = objective.network, objective.adversary
     optimizer = torch.optim.AdamW(
         network.parameters(), cfg.lr, (0.9, 0.95), weight_decay=0.01, fused=True
     )
     ema, start, seconds = common.EMA(network), 0, 0.0
-    paths = {"data_dir", "out_dir", "run_dir", "cache_dir", "download"}
+    paths = {"data_dir", "out_dir", "run_dir", "cache_dir", "download", "init"}
     identity = {k: v for k, v in asdict(cfg).items() if k not in paths}
     state = common.load_state(cfg.run_dir / "state.pt", identity)
     if state:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         ema.network.load_state_dict(state["ema"])
+        if adversary:
+            adversary.load_state_dict(state["adversary"])
         start, seconds = state["step"], state["seconds"]
     if acc.is_main_process:
         log = common.MetricLog(cfg.run_dir / "metrics.jsonl", start)
     parallel = acc.prepare(network)
 
-    bar = tqdm(total=cfg.steps, initial=start, disable=not acc.is_main_process, mininterval=2)
+    total = total_steps(cfg)
+    bar = tqdm(total=total, initial=start, disable=not acc.is_main_process, mininterval=2)
     began = time.perf_counter()
     for step, whole in enumerate(examples.from_step(start), start):
         batch = whole.share(acc.process_index, acc.num_processes, acc.device)
         with acc.autocast():
-            terms = loss(parallel, batch)
+            terms = objective.loss(parallel, batch, step)
         optimizer.zero_grad(set_to_none=True)
         acc.backward(terms["loss"])
         acc.clip_grad_norm_(network.parameters(), cfg.clip)
         for group in optimizer.param_groups:
-            group["lr"] = common.learning_rate(step, cfg.steps, cfg.lr)
+            group["lr"] = learning_rate(cfg, step)
         optimizer.step()
-        ema.update(network, step)
+        ema.update(network, step, ema_decay(cfg, step))
         bar.update()
         if not acc.is_main_process:
             continue
@@ -82,7 +96,7 @@ def train(cfg: Config, acc: Accelerator) -> None:
             speed = cfg.batch_size * done / now
             log.write(step, **values, images_per_s=speed, seconds=now)
             bar.set_postfix(loss=f"{values['loss']:.1f}", images_per_s=f"{speed:.0f}")
-        if done % cfg.save_every == 0 or done == cfg.steps:
+        if done % cfg.save_every == 0 or done in (cfg.steps, total):
             common.save_state(
                 cfg.run_dir / "state.pt",
                 {
@@ -92,6 +106,7 @@ def train(cfg: Config, acc: Accelerator) -> None:
                     "network": network.state_dict(),
                     "optimizer": optimizer.state_dict(),
                     "ema": ema.network.state_dict(),
+                    "adversary": adversary and adversary.state_dict(),
                 },
             )
             with ema.in_place_of(network):

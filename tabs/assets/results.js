@@ -1,4 +1,4 @@
-// Shows {tiles: [{src, ink}], seen, heat, samples, name, note}. A click on a tile sets `chosen` to
+// Shows {tiles: [{src, ink}], seen, heat, guess, samples, name, note}. A click on a tile sets `chosen` to
 // its place and triggers "pick". Downloads are drawn here, enlarged with hard pixel edges.
 const SAVE_PX = 512, SHEET_PX = 256, GAP_PX = 16;
 const find = (selector) => element.querySelector(selector);
@@ -37,6 +37,7 @@ function show() {
   if (!made.length) return;
   find('[data-figure="seen"]').src = value.seen;
   find('[data-figure="heat"]').src = value.heat;
+  find('[data-text="guess"]').textContent = value.guess;
   find('[data-text="heat"]').textContent =
     `Standard deviation of each pixel over ${value.samples} samples.`;
 }

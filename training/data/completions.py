@@ -93,7 +93,7 @@ def example(
 @dataclass(frozen=True)
 class Examples(Dataset):
     """Item g is the g-th group of batches, a pure function of (seed, g), so that a resumed run sees
-    what the unbroken one saw. Dropped labels read len(CLASSES), which means any.
+    what the unbroken one saw.
     """
 
     data: Drawings
@@ -106,8 +106,6 @@ class Examples(Dataset):
     """Width of the noise."""
     wholes: bool = False
     """Whether x is rendered; otherwise it is the partial drawing again."""
-    drop: float = 0.25
-    """Share of the labels that are dropped."""
 
     def __len__(self) -> int:
         return -(-self.steps // GROUP)
@@ -121,10 +119,8 @@ class Examples(Dataset):
         for i in at.tolist():
             whole, partial, missing = example(self.data[i], rng)
             points = to_points(missing, self.limit)
-            dropped = rng.uniform() < self.drop
-            label = len(CLASSES) if dropped else self.data.label[i]
             x = shrink(draw_strokes(whole)) if self.wholes else partial
-            rows.append((x, partial, points, label))
+            rows.append((x, partial, points, self.data.label[i]))
         rows.sort(key=lambda row: len(row[2]))
         noise = torch.randn(
             total, self.latent, generator=torch.Generator().manual_seed(self.seed * 1_000_003 + g)
