@@ -21,7 +21,8 @@ from models.sketch_points import ANY, SketchConfig, to_strokes
 from models.sketch_strokes import Context, PointNoise, StrokePrior
 
 PACKED = ("context_layers", "layers", "kind_head", "query", "steps", "inner_mlp", "inner_head")
-SURE = 0.5  # times the temperature: at that the label is guessed where none is given
+CALM = 0.7  # a temperature of 1 divides the logits by this: the valid split's best Frechet distance
+SURE = 0.5  # and those of the label, where it is guessed
 
 
 class SketchCompleter(nn.Module):
@@ -53,8 +54,8 @@ class SketchCompleter(nn.Module):
         """`count` ink probabilities in [0, 1], nowhere less than `partial`, (h, w) ink in [0, 1].
 
         The same seed gives the same pictures, the first ones whatever `count` is. `temperature`
-        divides the logits of each choice: 0 gives one greedy completion `count` times. Label "any":
-        each completion guesses one from the partial drawing. ValueError
+        times CALM divides the logits of each choice: 0 gives one greedy completion `count` times.
+        Label "any": each completion guesses one from the partial drawing. ValueError
         where an argument is out of range.
         """
         self.check(partial, count, temperature)
@@ -83,7 +84,7 @@ class SketchCompleter(nn.Module):
         context = prior.context(partials.to(prior.place)[:, None])
         given = [-1 if label == ANY else self.label_index(label) for label in labels]
         index = torch.tensor(given, device=prior.place.device)
-        points = self.sample(context, index, count, temperature, seed)
+        points = self.sample(context, index, count, CALM * temperature, SURE * temperature, seed)
         return ink_of(points).maximum(partials.float().cpu())
 
     def sample(
@@ -92,16 +93,22 @@ class SketchCompleter(nn.Module):
         label: Int64[Tensor, " d"],
         count: int,
         temperature: float = 1.0,
+        guess_temperature: float = 1.0,
         seed: int = 0,
     ) -> Int64[Tensor, "n p 3"]:
-        """Points of `count` completions; a label of -1 is guessed, for each completion anew."""
+        """Points of `count` completions; a label of -1 is guessed, for each completion anew.
+
+        The temperatures divide the logits as they are.
+        """
         prior = self.fast_copy().prior
         sizes = (3, prior.grid**2, prior.size**2)
         noise = gumbel(count, self.config.max_points * sum(sizes) + len(self.labels), seed)
-        noise = temperature * noise.to(context.label)
-        guess = (context.label + SURE * noise[:, : len(self.labels)]).argmax(-1)
+        noise = noise.to(context.label.device)
+        guess = (context.label + guess_temperature * noise[:, : len(self.labels)]).argmax(-1)
         label = torch.where(label < 0, guess, label)
-        steps = noise[:, len(self.labels) :].unflatten(1, (self.config.max_points, -1))
+        steps = (temperature * noise[:, len(self.labels) :]).unflatten(
+            1, (self.config.max_points, -1)
+        )
         return prior.sample(context, label, PointNoise(*steps.split(sizes, -1)))
 
     def check(self, partial: Tensor, count: int = 1, temperature: float = 1.0) -> None:

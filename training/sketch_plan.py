@@ -40,7 +40,7 @@ class Config:
     """Steps by likelihood alone."""
     critic_steps: int = 2_000
     """The last of these steps, in which a critic learns as well what real drawings show."""
-    sharpen_steps: int = 1_650
+    sharpen_steps: int = 1_700
     """Steps after these, in which it judges the completer's; the paper's CVAE takes none."""
     sharpen_samples: int = 3
     """Completions of each drawing that the critic is shown."""
