@@ -21,7 +21,7 @@ from models.sketch_points import ANY, SketchConfig, to_strokes
 from models.sketch_strokes import Context, PointNoise, StrokePrior
 
 PACKED = ("context_layers", "layers", "kind_head", "query", "steps", "inner_mlp", "inner_head")
-CALM = 0.7  # a temperature of 1 divides the logits by this: the valid split's best Frechet distance
+CALM = 0.7  # a temperature of 1 divides the logits by this: nearer to real drawings than 1 is
 SURE = 0.5  # and those of the label, where it is guessed
 
 

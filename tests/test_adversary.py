@@ -41,6 +41,11 @@ def adversary(samples: int = 3) -> Adversary:
     return Adversary(model, Accelerator(cpu=True), samples, seed=0)
 
 
+def test_one_completion_has_nothing_to_be_compared_with():
+    with pytest.raises(ValueError, match="2 or more of a drawing, not 1"):
+        adversary(samples=1)
+
+
 def test_without_weight_it_is_the_likelihood():
     part, b = adversary(), batch()
     network = part.model.prior

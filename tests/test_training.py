@@ -202,7 +202,7 @@ def test_learning_rate_warms_up_and_ends_low():
 def test_a_run_begins_with_a_checkpoint_of_its_architecture(tmp_path: Path):
     kept = SketchCompleter(TINY)
     checkpoint.save(tmp_path / "sketch", kept)
-    cfg = sketch_plan.Config(init=tmp_path / "sketch")
+    cfg = sketch_plan.Config(init=tmp_path / "sketch", model=TINY)
     model = sketch_plan.network_of(cfg)
     assert model.training
     for one, two in zip(model.parameters(), kept.parameters(), strict=True):
@@ -210,6 +210,8 @@ def test_a_run_begins_with_a_checkpoint_of_its_architecture(tmp_path: Path):
         assert torch.equal(one, two.half().float())
     with pytest.raises(ValueError, match="holds no paper network"):
         sketch_plan.network_of(replace(cfg, architecture="paper"))
+    with pytest.raises(ValueError, match="no strokes network of these settings"):
+        sketch_plan.network_of(replace(cfg, model=replace(TINY, max_points=20)))
 
 
 def test_the_rate_of_the_last_phase_rises_and_falls_again():

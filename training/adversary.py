@@ -56,6 +56,10 @@ class Adversary:
     """The critic with its optimizer, and the loss that it gives the completer."""
 
     def __init__(self, model: SketchCompleter, acc: Accelerator, samples: int, seed: int):
+        if samples < 2:
+            raise ValueError(
+                f"the critic compares completions: 2 or more of a drawing, not {samples}"
+            )
         self.model, self.samples, self.seed, self.acc = model, samples, seed, acc
         critic = SketchCritic(len(model.labels)).to(acc.device, memory_format=torch.channels_last)
         self.critic = acc.prepare(critic)
@@ -87,7 +91,7 @@ class Adversary:
         padding = drawn.shape[2] - true.shape[2]
         points = torch.cat([F.pad(true, (0, 0, 0, padding), value=END), drawn], 1)  # b 1+n p 3
         reward, terms = self.reward(points, batch)
-        others = (reward.sum(1, keepdim=True) - reward) / max(1, n - 1)
+        others = (reward.sum(1, keepdim=True) - reward) / (n - 1)
         advantage = reward - others
         advantage = advantage / advantage.square().mean().sqrt().clamp(min=1.0)
 

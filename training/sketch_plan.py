@@ -29,7 +29,7 @@ class Config:
     architecture: Literal["strokes", "paper"] = "strokes"
     """Ours, or the published CVAE as the baseline."""
     init: Path | None = None
-    """A checkpoint to begin with instead of random weights; its settings are the model's."""
+    """A checkpoint to begin with instead of random weights, of the same architecture and sizes."""
     model: SketchConfig = SketchConfig(quickdraw.CLASSES)
     paper: SketchCVAEConfig = SketchCVAEConfig()
     out_dir: Path = Path("checkpoints/sketch")
@@ -67,14 +67,16 @@ class Config:
 
 def network_of(cfg: Config) -> SketchCompleter | SketchCVAE:
     """The network of the chosen architecture, untrained or from a checkpoint."""
+    settings = cfg.paper if cfg.architecture == "paper" else cfg.model
     if cfg.init:
-        model = checkpoint.load(cfg.init).train().requires_grad_(True)
-        if isinstance(model, SketchCVAE) != (cfg.architecture == "paper"):
+        model = checkpoint.load(cfg.init)
+        if model.config != settings:
             raise ValueError(
-                f"{cfg.init} holds no {cfg.architecture} network: choose another --init"
+                f"{cfg.init} holds no {cfg.architecture} network of these settings but "
+                f"{model.config}: choose another --init, or settings like those"
             )
-        return model
-    return SketchCVAE(cfg.paper) if cfg.architecture == "paper" else SketchCompleter(cfg.model)
+        return model.train().requires_grad_(True)
+    return SketchCVAE(settings) if cfg.architecture == "paper" else SketchCompleter(settings)
 
 
 def total_steps(cfg: Config) -> int:
