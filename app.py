@@ -5,7 +5,7 @@ import threading
 
 import gradio as gr
 
-from tabs import common, sketch
+from tabs import common, inpaint, sketch
 
 ACCENT = gr.themes.Color(
     c50="#fff4ed", c100="#ffe5d5", c200="#fec7aa", c300="#fda174", c400="#f9723c", c500="#de4914",
@@ -19,9 +19,10 @@ THEME = gr.themes.Base(
     radius_size=gr.themes.sizes.radius_lg,
 )
 HEADER = """# Latent Studio
-Start a drawing; a small latent-variable model finishes it in many different ways."""
+Small latent-variable models to see and touch: finish a drawing, fill a hole in a face."""
 CREDIT = """Trained on Google's [Quick, Draw!](https://github.com/googlecreativelab/quickdraw-dataset)
-drawings, [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/). Nothing you draw is kept."""
+drawings, [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), and on CelebA's faces, for
+non-commercial research. Nothing you draw or send is kept."""
 
 
 def build() -> gr.Blocks:
@@ -30,8 +31,11 @@ def build() -> gr.Blocks:
         title="Latent Studio", analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
         gr.Markdown(HEADER, elem_classes="header")
-        with gr.Tabs(), gr.Tab("Sketch", id="sketch"):
-            sketch.build()
+        with gr.Tabs():
+            with gr.Tab("Sketch", id="sketch"):
+                sketch.build()
+            with gr.Tab("Inpaint", id="inpaint"):
+                inpaint.build()
         gr.Markdown(CREDIT, elem_classes="credit")
     return demo.queue(max_size=32)
 
@@ -53,7 +57,13 @@ def launch(demo: gr.Blocks, **where) -> None:
         prevent_thread_lock=True,
         **where,
     )
-    threading.Thread(target=sketch.warm, daemon=True).start()
+    threading.Thread(target=warm, daemon=True).start()
+
+
+def warm() -> None:
+    """Load the models, one after the other."""
+    sketch.warm()
+    inpaint.warm()
 
 
 if __name__ == "__main__":

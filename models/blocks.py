@@ -1,7 +1,7 @@
 """The blocks that the networks share."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +19,26 @@ class ResBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Same shape out."""
         return x + self.conv2(F.silu(self.conv1(F.silu(x))))
+
+
+class FilmBlock(nn.Module):
+    """A residual block whose features a condition scales and shifts (Perez et al. 2018)."""
+
+    def __init__(self, channels: int, condition: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.film = nn.Linear(condition, 2 * channels)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], condition: Float[Tensor, "b d"]
+    ) -> Float[Tensor, "b c h w"]:
+        """Same shape out."""
+        scale, shift = self.film(condition)[:, :, None, None].chunk(2, 1)
+        h = self.conv1(F.silu(x)) * (1 + scale) + shift
+        return x + self.conv2(F.silu(h))
 
 
 class ResMLP(nn.Module):
@@ -75,20 +95,25 @@ class KVCache:
     """
 
     def __init__(self, memory: Float[Tensor, "d m kv"], rows: int, length: int):
-        k, v = memory.expand(rows, -1, -1).chunk(2, -1)
-        self.filled, shape = k.shape[1], (2, rows, k.shape[1] + length, k.shape[2])
-        self.k, self.v = torch.empty(shape, device=memory.device).unbind(0)
-        self.k[:, : self.filled], self.v[:, : self.filled] = k, v
-        self.scale = k.shape[2] ** -0.5
+        self.memory = self.filled = memory.shape[1]
+        shape = rows, self.filled + length, memory.shape[2]
+        self.past, self.zero = torch.empty(shape, device=memory.device), memory.new_zeros(1).float()
+        self.past[:, : self.filled] = memory
+        self.scale = (memory.shape[2] // 2) ** -0.5
 
     def attend(
-        self, q: Float[Tensor, "b heads e"], k: Float[Tensor, "b e"], v: Float[Tensor, "b e"]
+        self, q: Float[Tensor, "b heads e"], key_value: Float[Tensor, "b kv"]
     ) -> Float[Tensor, "b heads e"]:
         """Put in one position, then softmax(q k^T / sqrt(e)) v over all so far."""
-        at, self.filled = self.filled, self.filled + 1
-        self.k[:, at], self.v[:, at] = k, v
-        scores = torch.bmm(q, self.k[:, : self.filled].mT).mul_(self.scale)
-        return torch.bmm(scores.softmax(-1), self.v[:, : self.filled])
+        self.past[:, self.filled] = key_value
+        self.filled += 1
+        k, v = self.past[:, : self.filled].chunk(2, -1)
+        scores = torch.baddbmm(self.zero, q, k.mT, beta=0, alpha=self.scale)
+        return torch.bmm(scores.softmax(-1), v)
+
+    def keep(self, rows: Int64[Tensor, " r"]) -> None:
+        """Forget the other rows."""
+        self.past = self.past.index_select(0, rows)
 
 
 class PointBlock(nn.Module):
@@ -126,9 +151,10 @@ class PointBlock(nn.Module):
 
     def step(self, x: Float[Tensor, "b d"], cache: KVCache) -> Float[Tensor, "b d"]:
         """`forward` for the next position alone, the memory and the earlier ones in `cache`."""
-        q, k, v, up = self.into(self.norm(x)).split(self.parts, -1)
-        h = cache.attend(q.float().unflatten(-1, (self.heads, -1)), k, v)
-        return x + self.out(torch.cat([h.flatten(1).to(up), up.relu().square()], -1))
+        width, e, _, wide = self.parts
+        q, key_value, up = self.into(self.norm(x)).split((width, 2 * e, wide), -1)
+        h = cache.attend(q.float().unflatten(-1, (self.heads, -1)), key_value)
+        return x + self.out(torch.cat([h.flatten(1).to(up), up.relu_().square_()], -1))
 
 
 def init_transformer(module: nn.Module, layers: int) -> None:

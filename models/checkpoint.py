@@ -22,7 +22,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
-MODULES = {"sketch": "models.sketch"}  # a checkpoint's stem -> the module with its MODELS
+MODULES = {
+    "sketch": "models.sketch",
+    "inpaint": "models.inpaint",
+}  # a checkpoint's stem -> the module with its MODELS
 CONFIG, WEIGHTS, ASIDE = "config.json", "model.safetensors", "model.safetensors.old"
 
 

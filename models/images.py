@@ -14,12 +14,14 @@ import torch
 from jaxtyping import Float, Num, UInt8
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
+from torch.nn import functional as F
 
 CANVAS = 256  # px, the side of the pad and of the Quick, Draw! frame
 PEN = 12  # px on that canvas, the diameter of the round pen
 ERASER = 24  # px on that canvas, the diameter of the round eraser
 SIZE = 64  # px, the side of what the sketch networks see
 MAX_PIXELS = 50_000_000
+MAX_PHOTO = 24_000_000  # pixels of a photograph that is mended at its own size
 
 Stroke = Sequence[Sequence[float | int]] | Num[np.ndarray, "_ _"]  # (xs, ys[, times]) in px
 
@@ -65,6 +67,18 @@ def to_ink(pixels: UInt8[np.ndarray, "*b h w"]) -> Float[Tensor, "*b h w"]:
     return torch.from_numpy(np.ascontiguousarray(pixels)).float() / 255
 
 
+def to_rgb(
+    pixels: UInt8[np.ndarray, "b h w 3"], size: int | None = None
+) -> Float[Tensor, "b 3 s s"]:
+    """0..255 to [0, 1], channels first, area-averaged to `size`, which must divide the sides."""
+    picture = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+    step = 1 if size is None else pixels.shape[1] // size
+    if size is not None and (step * size != pixels.shape[1] or step * size != pixels.shape[2]):
+        raise ValueError(f"pictures of {pixels.shape[1:3]} px cannot be averaged to {size}x{size}")
+    picture = picture.float() / 255
+    return picture if step == 1 else F.avg_pool2d(picture, step)
+
+
 def rasterise(
     strokes: Sequence[Stroke],
     *,
@@ -81,16 +95,20 @@ def rasterise(
     return to_ink(shrink(draw_strokes(strokes, erase=erase, base=under)))
 
 
-def read_picture(file: str | Path | io.BytesIO) -> Image.Image:
+def read_picture(
+    file: str | Path | io.BytesIO, limit: int = MAX_PIXELS, *, whole: bool = False
+) -> Image.Image:
     """Open and decode a picture that somebody sent; too large a one is refused undecoded.
 
-    Raises `ValueError` with one sentence for the sender. Turned upright as its EXIF tag says.
+    Raises `ValueError` with one sentence for the sender. Turned upright as its EXIF tag says. A
+    large JPEG is read at a part of its size unless it is wanted `whole`.
     """
     try:
         picture = Image.open(file, formats=("PNG", "JPEG", "WEBP", "GIF", "BMP"))
-        too_large = picture.width * picture.height > MAX_PIXELS
+        too_large = picture.width * picture.height > limit
         if not too_large:
-            picture.draft("RGB", (4 * SIZE, 4 * SIZE))
+            if not whole:
+                picture.draft("RGB", (4 * SIZE, 4 * SIZE))
             picture.load()
             return ImageOps.exif_transpose(picture)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -100,9 +118,25 @@ def read_picture(file: str | Path | io.BytesIO) -> Image.Image:
             "This picture cannot be read: send a whole PNG, JPEG, WebP, GIF or BMP file."
         ) from error
     raise ValueError(
-        f"This picture is too large: at most {MAX_PIXELS // 10**6} megapixels are read. "
+        f"This picture is too large: at most {limit // 10**6} megapixels are read. "
         "Send a smaller one."
     )
+
+
+def plain(picture: Image.Image, factor: int = 1) -> Image.Image:
+    """A picture of any mode as L or RGB, a `factor`-th of its size; see-through parts are white."""
+    if picture.mode.startswith("I"):
+        picture = Image.fromarray((np.asarray(picture) // 257).clip(0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+    elif picture.mode not in ("L", "RGB"):
+        picture = picture.convert("RGB")
+    if factor > 1:
+        picture = picture.reduce(factor)
+    if picture.mode == "RGBA":
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture).convert("RGB")
+    return picture
 
 
 def picture_to_ink(picture: Image.Image) -> Float[Tensor, "64 64"]:
@@ -110,18 +144,7 @@ def picture_to_ink(picture: Image.Image) -> Float[Tensor, "64 64"]:
 
     See-through parts count as white paper, and so does what is added to make it square.
     """
-    if picture.mode.startswith("I"):
-        picture = Image.fromarray((np.asarray(picture) // 257).clip(0, 255).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-    elif picture.mode not in ("L", "RGB"):
-        picture = picture.convert("RGB")
-    factor = max(picture.size) // (4 * SIZE)
-    if factor > 1:
-        picture = picture.reduce(factor)
-    if picture.mode == "RGBA":
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
+    picture = plain(picture, max(1, max(picture.size) // (4 * SIZE)))
     side = max(picture.size)
     paper = Image.new("L", (side, side), 255)
     corner = ((side - picture.width) // 2, (side - picture.height) // 2)

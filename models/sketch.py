@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from models.fast import bfloat16_copy, has_bfloat16
 from models.images import draw_strokes, shrink, to_ink
 from models.sketch_cvae import SketchCVAE
-from models.sketch_points import ANY, SketchConfig, to_strokes
-from models.sketch_strokes import Context, PointNoise, StrokePrior
+from models.sketch_pen import PointNoise, sample
+from models.sketch_points import ANY, END, SketchConfig, to_strokes
+from models.sketch_strokes import Context, StrokePrior
 
-PACKED = ("context_layers", "layers", "kind_head", "query", "steps", "inner_mlp", "inner_head")
-CALM = 0.7  # a temperature of 1 divides the logits by this: nearer to real drawings than 1 is
+PACKED = ("context_layers", "layers", "choices", "inner_mlp", "inner_head")
+CALM = 0.65  # a temperature of 1 divides the logits by this: nearer to real drawings than 1 is
+LINGER = 0.4  # taken off the logit of END: halves of drawings would end a little too soon
 SURE = 0.5  # and those of the label, where it is guessed
 
 
@@ -84,7 +86,9 @@ class SketchCompleter(nn.Module):
         context = prior.context(partials.to(prior.place)[:, None])
         given = [-1 if label == ANY else self.label_index(label) for label in labels]
         index = torch.tensor(given, device=prior.place.device)
-        points = self.sample(context, index, count, CALM * temperature, SURE * temperature, seed)
+        points = self.sample(
+            context, index, count, CALM * temperature, SURE * temperature, seed, LINGER
+        )
         return ink_of(points).maximum(partials.float().cpu())
 
     def sample(
@@ -95,10 +99,11 @@ class SketchCompleter(nn.Module):
         temperature: float = 1.0,
         guess_temperature: float = 1.0,
         seed: int = 0,
+        linger: float = 0.0,
     ) -> Int64[Tensor, "n p 3"]:
         """Points of `count` completions; a label of -1 is guessed, for each completion anew.
 
-        The temperatures divide the logits as they are.
+        The temperatures divide the logits as they are, `linger` is taken off that of END.
         """
         prior = self.fast_copy().prior
         sizes = (3, prior.grid**2, prior.size**2)
@@ -109,7 +114,8 @@ class SketchCompleter(nn.Module):
         steps = (temperature * noise[:, len(self.labels) :]).unflatten(
             1, (self.config.max_points, -1)
         )
-        return prior.sample(context, label, PointNoise(*steps.split(sizes, -1)))
+        steps[..., END] -= linger
+        return sample(prior, context, label, PointNoise(*steps.split(sizes, -1)))
 
     def check(self, partial: Tensor, count: int = 1, temperature: float = 1.0) -> None:
         """Refuse what `complete` cannot answer, in one sentence."""

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from models.blocks import KVCache, PointBlock, ResBlock, ResMLP, TransformerBlock, init_transformer
-from models.sketch_points import BINS, END, MOVE, Points, SketchConfig
+from models.blocks import PointBlock, ResBlock, ResMLP, TransformerBlock, init_transformer
+from models.sketch_points import BINS, MOVE, Points, SketchConfig
 
 
 class Context(NamedTuple):
@@ -27,13 +28,10 @@ class PointLogits(NamedTuple):
     cell: Float[Tensor, "b n c"]
     inner: Float[Tensor, "b n i"]
 
-
-class PointNoise(NamedTuple):
-    """Gumbel noise, added to logits: the largest sum is a sample (Gumbel 1954)."""
-
-    kind: Float[Tensor, "b n 3"]
-    cell: Float[Tensor, "b n c"]
-    inner: Float[Tensor, "b n i"]
+    def divided(self, temperature: Float[Tensor, " b"]) -> "PointLogits":
+        """The points' logits of each sequence divided by its temperature."""
+        by = temperature[:, None, None]
+        return PointLogits(self.label, self.kind / by, self.cell / by, self.inner / by)
 
 
 class StrokePrior(nn.Module):
@@ -79,10 +77,9 @@ class StrokePrior(nn.Module):
         self.inner = nn.Embedding(self.size**2, width)
         self.step = nn.Embedding((2 * self.grid) ** 2, width)
         self.layers = nn.ModuleList(PointBlock(width, config.heads) for _ in range(config.layers))
-        self.norm, self.kind_head = nn.LayerNorm(width), nn.Linear(width, 3)
+        self.parts = 3, fine, (2 * self.grid) ** 2  # kind, query to the cells, step
+        self.norm, self.choices = nn.LayerNorm(width), nn.Linear(width, sum(self.parts))
         self.given_kind = nn.Embedding(2, width)
-        self.query = nn.Linear(width, fine)
-        self.steps = nn.Linear(width, (2 * self.grid) ** 2)
         self.inner_mlp, self.inner_head = ResMLP(width, 2), nn.Linear(width, self.size**2)
         for part in self.children():
             if part is not self.fine and part is not self.coarse:
@@ -97,6 +94,12 @@ class StrokePrior(nn.Module):
     def middle(self) -> int:
         """The cell from which the first step is counted."""
         return self.grid**2 // 2 + self.grid // 2
+
+    def given_choices(self) -> tuple[Float[Tensor, "2 f"], Float[Tensor, "2 s"]]:
+        """What the choice to draw, or to move, adds to query and step: as if it were in h."""
+        kinds = self.given_kind.weight
+        choices = self.choices(torch.cat([kinds, torch.zeros_like(kinds[:1])]))
+        return (choices[:2] - choices[2:]).split(self.parts, -1)[1:]
 
     def context(self, partial: Float[Tensor, "b 1 h w"]) -> Context:
         """Read the partial drawing."""
@@ -133,59 +136,19 @@ class StrokePrior(nn.Module):
         for layer in self.layers:
             h = layer(h, layer.remember(context.tokens))
         h = self.norm(h)
-        kind = self.kind_head(h)
+        kind, query, steps = self.choices(h).split(self.parts, -1)
         first = torch.tensor([-torch.inf, 0, 0]).to(kind)  # a pen must be set down to draw
         kind = torch.cat([kind[:, :1] + first, kind[:, 1:]], 1)
-        h = h + self.given_kind(points.kind.clamp(max=MOVE))
-        logits = self.query(h) @ context.keys.transpose(1, 2) * context.keys.shape[-1] ** -0.5
-        logits = logits + self.steps(h).gather(-1, self.step_to[before])
+        going = points.kind.clamp(max=MOVE)
+        h = h + self.given_kind(going)
+        query, steps = (
+            part + F.embedding(going, given)
+            for part, given in zip((query, steps), self.given_choices(), strict=True)
+        )
+        logits = query @ context.keys.transpose(1, 2) * context.keys.shape[-1] ** -0.5
+        logits = logits + steps.gather(-1, self.step_to[before])
         inner = self.inner_head(self.inner_mlp(h + around))
         return PointLogits(context.label.float(), kind.float(), logits.float(), inner.float())
-
-    def sample(
-        self, context: Context, label: Int64[Tensor, " b"], noise: PointNoise
-    ) -> Int64[Tensor, "b n 3"]:
-        """Draw points, greedily where the noise is 0; a context of one drawing serves all rows."""
-        b, limit, _ = noise.kind.shape
-        one, scale = len(context.cells) == 1, context.keys.shape[-1] ** -0.5
-        row = 0 if one else torch.arange(b, device=label.device) * self.grid**2
-        cells = self.around(context.cells).flatten(0, 1)
-        keys = context.keys.mT.float().contiguous()
-        caches = [KVCache(layer.remember(context.tokens), b, limit) for layer in self.layers]
-        kinds, places, inners = (part.unbind(1) for part in noise)
-        at = (self.at + self.label(label)[:, None]).unbind(1)
-        given_kind = torch.cat([self.given_kind.weight, self.given_kind.weight[:1]])
-        ended = torch.zeros(b, dtype=torch.bool, device=label.device)
-        h, cell = self.start, torch.full((b,), self.middle, device=label.device)
-        drawn = []
-        for i in range(limit):
-            h = h + at[i]
-            for layer, cache in zip(self.layers, caches, strict=True):
-                h = layer.step(h, cache)
-            h = self.norm(h)
-            logits = self.kind_head(h) + kinds[i]
-            kind = logits.argmax(-1) if i else logits[:, MOVE:].argmax(-1) + MOVE
-            ended = ended | (kind == END)
-            if i % 4 == 0 and ended.all():
-                break
-            h = h + given_kind.index_select(0, kind)
-            query = self.query(h).float().mul_(scale)
-            logits = query @ keys[0] if one else (query[:, None] @ keys)[:, 0]
-            steps = self.step_to.index_select(0, cell)
-            logits = logits + self.steps(h).gather(-1, steps) + places[i]
-            cell = logits.argmax(-1)
-            step = steps.gather(-1, cell[:, None])[:, 0]
-            around = cells.index_select(0, cell + row)
-            inner = (self.inner_head(self.inner_mlp(h + around)) + inners[i]).argmax(-1)
-            drawn.append((kind.masked_fill(ended, END), cell, inner))
-            h = self.kind(kind) + self.inner(inner) + self.step(step) + around
-        out = torch.full((b, limit, 3), END, device=label.device)
-        if drawn:
-            kind, cell, inner = (torch.stack(part, 1) for part in zip(*drawn, strict=True))
-            x = cell % self.grid * self.size + inner % self.size
-            y = cell // self.grid * self.size + inner // self.size
-            out[:, : len(drawn)] = torch.stack([kind, x, y], -1)
-        return out
 
 
 def repeated(context: Context, times: int) -> Context:

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 ASSETS = Path(__file__).parent / "assets"
 MAX_SEED = 2**31 - 1
@@ -65,3 +66,20 @@ def brief(value: object) -> str:
         return f"a {type(value).__name__}"
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def uploaded(file: object) -> Path:
+    """The path of a file that came through Gradio's upload; no other path is opened."""
+    path = file.get("path") if isinstance(file, dict) else None
+    if isinstance(path, str) and "\0" not in path and len(path) < 1024:
+        place = Path(path).resolve()
+        if place.is_relative_to(Path(get_upload_folder()).resolve()) and place.is_file():
+            return place
+    raise problem(
+        "The picture must be uploaded: with gradio_client, pass handle_file('your_picture.png')."
+    )
+
+
+async def keep_upload(path: str) -> str:
+    """What Gradio does with a file in the request: keep it where it is, and fetch no link."""
+    return str(uploaded({"path": path}))

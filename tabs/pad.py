@@ -12,11 +12,10 @@ from pathlib import Path
 
 import gradio as gr
 import numpy as np
-from gradio.utils import get_upload_folder
 from jaxtyping import Float32
 from PIL import Image
 
-from tabs.common import asset, brief, problem
+from tabs.common import asset, brief, problem, uploaded
 
 SIDE, PEN, ERASER = 256, 12, 24  # models.images.CANVAS, PEN, ERASER; a test compares them
 MAX_STROKES, MAX_POINTS, REACH = 1_000, 20_000, 4 * SIDE
@@ -55,7 +54,7 @@ def read(drawing: object) -> Ink:
         case {"composite": _} | {"layers": _} | {"background": _}:
             ink = _editor(drawing)
         case {"path": _}:
-            ink = _ink(_picture(_uploaded(drawing)))
+            ink = _ink(_picture(uploaded(drawing)))
         case list():
             ink = _strokes(drawing, None, None)
         case str():
@@ -120,27 +119,10 @@ def _editor(value: dict) -> Ink:
         if not isinstance(layers, list) or len(layers) > 10:
             raise problem("`layers` must be a list of at most 10 uploaded pictures.")
         files = [value.get("background"), *layers]
-    inks = [_ink(_picture(_uploaded(file))) for file in files if file is not None]
+    inks = [_ink(_picture(uploaded(file))) for file in files if file is not None]
     if not inks:
         raise problem("Draw something first: one stroke is enough.")
     return np.maximum.reduce(inks)
-
-
-def _uploaded(file: object) -> Path:
-    """The path of a file that came through Gradio's upload; no other path is opened."""
-    path = file.get("path") if isinstance(file, dict) else None
-    if isinstance(path, str) and "\0" not in path and len(path) < 1024:
-        place = Path(path).resolve()
-        if place.is_relative_to(Path(get_upload_folder()).resolve()) and place.is_file():
-            return place
-    raise problem(
-        "The picture must be uploaded: with gradio_client, pass handle_file('your_picture.png')."
-    )
-
-
-async def keep_upload(path: str) -> str:
-    """What Gradio does with a file in the request: keep it where it is, and fetch no link."""
-    return str(_uploaded({"path": path}))
 
 
 def _decode(url: object, limit: int) -> io.BytesIO:

@@ -10,7 +10,7 @@ from gradio.context import Context
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
-from tabs import common, pad, sketch_view
+from tabs import common, pad, pictures, sketch_view
 from tabs.common import MAX_SEED, choice, number, problem
 from tabs.sketch_examples import examples
 from tabs.sketch_view import Completions
@@ -95,7 +95,7 @@ def complete_sketch(
     folder = get_upload_folder()
     files = []
     for i, pixels in enumerate(sketch_view.grey(samples)):
-        file = save_bytes_to_cache(sketch_view.png(pixels), f"completion-{i + 1:02}.png", folder)
+        file = save_bytes_to_cache(pictures.png(pixels), f"completion-{i + 1:02}.png", folder)
         files.append(gr.FileData(path=file, orig_name=Path(file).name).model_dump())
     return files
 
@@ -137,7 +137,7 @@ def build() -> None:
             label = gr.Dropdown(["any", *LABELS], value="any", label="It is a drawing of")
             count = gr.Slider(1, MAX_SHOWN, 16, step=1, label="How many", buttons=[])
             temperature = gr.Slider(
-                0, MAX_TEMPERATURE, 0.7, step=0.05, label="Temperature", buttons=[]
+                0, MAX_TEMPERATURE, 0.8, step=0.05, label="Temperature", buttons=[]
             )
             with gr.Row(elem_classes="studio-pair"):
                 seed = gr.Number(
@@ -172,4 +172,4 @@ def build() -> None:
     page.load(from_link, None, [label, count, temperature, seed], **plumbing)
     gr.api(complete_sketch, api_name="complete_sketch", concurrency_id="model")
     endpoint = next(f for f in page.fns.values() if f.api_name == "complete_sketch")
-    endpoint.inputs[0].async_move_resource_to_block_cache = pad.keep_upload
+    endpoint.inputs[0].async_move_resource_to_block_cache = common.keep_upload

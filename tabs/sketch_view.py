@@ -1,18 +1,15 @@
 """Completions as pictures: ink to colours, the heat-map, the grid that shows them."""
 
-import base64
-import io
 from typing import NamedTuple
 
 import gradio as gr
 import numpy as np
 from jaxtyping import Float32, UInt8
-from PIL import Image
 
 from tabs.common import asset
+from tabs.pictures import ACCENT, PAPER, ramp, url
 
-PAPER, INK, ACCENT, DEEP = (np.array(c, np.float32) for c in (255, 0, (222, 73, 20), (72, 14, 40)))
-ACCENT_AT = 0.55  # where on the heat-map's ramp paper has turned to the accent colour
+INK = 0
 MAX_STD = 0.5  # of a number in [0, 1]
 START = {"tiles": [], "note": "Draw a stroke or two, or take an example: completions appear here."}
 
@@ -90,29 +87,14 @@ def heat(
     std: Float32[np.ndarray, "64 64"], partial: Float32[np.ndarray, "64 64"]
 ) -> UInt8[np.ndarray, "64 64 3"]:
     """Paper, accent, dark as the samples' standard deviation goes from 0 to 0.5."""
-    level = (std / MAX_STD).clip(0, 1)
-    stops = np.stack([np.full(3, PAPER), ACCENT, DEEP])
-    pixels = np.stack([np.interp(level, (0, ACCENT_AT, 1), channel) for channel in stops.T], -1)
     own = 0.25 * partial[..., None]
-    return (pixels * (1 - own) + INK * own).round().astype(np.uint8)
+    return (ramp(std / MAX_STD) * (1 - own) + INK * own).round().astype(np.uint8)
 
 
 def guessed(share: dict[str, float], most: int = 3) -> str:
     """The likeliest labels with their probabilities, as a visitor reads them."""
     first = [f"{label} {p:.0%}" for label, p in share.items() if p >= 0.005][:most]
     return f"It looks like: {', '.join(first)}."
-
-
-def png(pixels: UInt8[np.ndarray, "h w *c"]) -> bytes:
-    """A PNG file's bytes, quickly rather than small."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.getvalue()
-
-
-def url(pixels: UInt8[np.ndarray, "h w *c"]) -> str:
-    """A PNG as data URL."""
-    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
 
 
 def view(made: Completions, kind: str, threshold: float) -> dict:

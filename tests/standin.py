@@ -1,4 +1,4 @@
-"""A stand-in for the trained model: quick, seeded, the same interface."""
+"""Stand-ins for the trained models: quick, seeded, the same interface."""
 
 import gc
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import app
 from models.images import rasterise
+from models.inpaint import InpaintConfig, seeded_noise
 from tabs import common
 from tabs.sketch import LABELS
 
@@ -51,10 +52,48 @@ class StandIn(nn.Module):
         return {"cat": cat, "face": 0.996 - cat, "sun": 0.004}
 
 
+class FaceStandIn(nn.Module):
+    """Fills the hole with one seeded colour, lighter for a smile, darker for none."""
+
+    config = InpaintConfig(64)
+
+    def inpaint(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        smile: bool | None = None,
+        glasses: bool | None = None,
+        count: int = 4,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> Tensor:
+        """`count` pictures; glasses are blue, and their absence is red."""
+        noise = seeded_noise(count, 3, seed) * 0.1 * temperature
+        colour = 0.5 + noise + (0.0 if smile is None else 0.2 if smile else -0.2)
+        if glasses is not None:
+            colour[:, 2 if glasses else 0] += 0.2
+        return torch.where(mask > 0, colour.clamp(0, 1)[:, :, None, None], image)
+
+
+class JudgeStandIn(nn.Module):
+    """The lighter the lower half of a face, the more it smiles; blue is glasses."""
+
+    def chances(self, faces: Tensor) -> dict[str, list[float]]:
+        """Attribute -> a share for each face."""
+        light = faces[:, :, 32:].mean((1, 2, 3)).tolist()
+        return {"Smiling": light, "Eyeglasses": faces[:, 2].mean((1, 2)).tolist()}
+
+
+def load(stem: str) -> nn.Module:
+    """The stand-in of a demo's model."""
+    kinds = {"sketch": StandIn, "inpaint": FaceStandIn, "inpaint-judge": JudgeStandIn}
+    return kinds[stem]()
+
+
 @contextmanager
 def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The whole app on a free port, with the stand-in as its model: its address."""
-    monkeypatch.setattr(common, "_load", lambda _: StandIn())
+    """The whole app on a free port, with stand-ins as its models: its address."""
+    monkeypatch.setattr(common, "_load", load)
     studio = app.build()
     app.launch(studio, quiet=True)
     try:

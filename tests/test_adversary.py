@@ -38,7 +38,7 @@ def own_accelerator():
 def adversary(samples: int = 3) -> Adversary:
     torch.manual_seed(0)
     model = SketchCompleter(TINY)
-    return Adversary(model, Accelerator(cpu=True), samples, seed=0)
+    return Adversary(model, Accelerator(cpu=True), samples, 0.7, seed=0)
 
 
 def test_one_completion_has_nothing_to_be_compared_with():
@@ -76,6 +76,27 @@ def test_what_is_rewarded_becomes_more_frequent(monkeypatch: pytest.MonkeyPatch)
         terms["loss"].backward()
         optimizer.step()
     assert mean_length() < 0.5 * before
+
+
+def test_what_was_drawn_cold_is_weighed_cold(monkeypatch: pytest.MonkeyPatch):
+    part, b = adversary(samples=2), batch()
+    reward = torch.tensor([[1.0, 0.0]]).expand(8, 2)
+    monkeypatch.setattr(part, "reward", lambda *_: (reward, {}))
+    network = part.model.prior
+    with torch.no_grad():
+        terms = part.loss(network, b, 3, weight=1.0)
+        drawn = part.draw(b, 3)
+        nll = []
+        for i in range(2):
+            points = Points(*drawn[:, i].unbind(-1))
+            logits = network(points, b.partial, b.label)
+            cold = logits._replace(
+                **{name: getattr(logits, name) / 0.7 for name in ("kind", "cell", "inner")}
+            )
+            nll.append(losses.points_nll(cold, points))
+        true = losses.strokes_loss(network(b.points, b.partial, b.label), b.points, b.label)
+    expected = true["loss"] + (nll[0] - nll[1]).mean()
+    torch.testing.assert_close(terms["loss"], expected, atol=1e-3, rtol=1e-4)
 
 
 def test_the_critic_learns_to_tell_drawn_from_real():

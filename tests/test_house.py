@@ -19,8 +19,8 @@ SCRIPTS = sorted((ROOT / "training").glob("train_*.py"))
 NETWORK = {"models", "torch", "numpy", "PIL", "safetensors", "jaxtyping", "huggingface_hub"}
 ARROWS = {
     "models": NETWORK,
-    "tabs": NETWORK | {"tabs", "gradio", "spaces"},
-    "training": NETWORK | {"training", "accelerate", "scipy", "tqdm", "tyro"},
+    "tabs": NETWORK | {"tabs", "gradio", "spaces", "cv2"},
+    "training": NETWORK | {"training", "accelerate", "cv2", "scipy", "tqdm", "tyro"},
     "app": {"tabs", "gradio", "spaces"},
 }
 LINES = {"models": 250, "tabs": 200, "training": 250, "app": 80}
@@ -126,7 +126,8 @@ def imported_by_the_app() -> set[str]:
     """Distributions behind the imports of `models` and `tabs`."""
     names = set().union(*(imported(p.read_text()) for f in ("models", "tabs") for p in FILES[f]))
     names -= {"models", "tabs", "spaces", *sys.stdlib_module_names}
-    return {"pillow" if name == "PIL" else name for name in names}
+    distribution = {"PIL": "pillow", "cv2": "opencv-python-headless"}
+    return {distribution.get(name, name) for name in names}
 
 
 def lines(name: str) -> list[str]:

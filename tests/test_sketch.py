@@ -10,7 +10,6 @@ from models.images import draw_strokes, shrink, to_ink
 from models.sketch import MODELS, PACKED, SketchCompleter, gumbel
 from models.sketch_cvae import SketchCVAE, SketchCVAEConfig
 from models.sketch_points import BINS, DRAW, END, MOVE, Points, SketchConfig
-from models.sketch_strokes import PointNoise
 from training import losses, metrics
 
 LABELS = ("cat", "sun")
@@ -28,7 +27,7 @@ def stirred(model: torch.nn.Module) -> torch.nn.Module:
         for p in model.parameters():
             p += 0.1 * torch.randn(p.shape, generator=generator)
         if isinstance(model, SketchCompleter):
-            model.prior.kind_head.bias[END] -= 3  # goes on drawing for some points
+            model.prior.choices.bias[END] -= 3  # goes on drawing for some points
     return model.eval()
 
 
@@ -172,57 +171,6 @@ def test_points_nll_is_the_sum_of_categorical_log_probabilities():
     torch.testing.assert_close(losses.points_nll(logits, points), torch.stack(by_hand))
 
 
-def noiseless(rows: int) -> PointNoise:
-    return PointNoise(*(torch.zeros(rows, 12, sizes) for sizes in (3, 256, 64)))
-
-
-def test_cold_sampling_takes_the_likeliest_choice_of_the_forward_pass():
-    prior = stirred(SketchCompleter(TINY)).prior
-    y, label = torch.rand(1, 1, 64, 64), torch.tensor([0])
-    with torch.inference_mode():
-        drawn = prior.sample(prior.context(y), label, noiseless(1))
-        logits = prior(Points(*drawn.unbind(-1)), y, label)
-    length = int((drawn[0, :, 0] != END).sum())
-    assert length > 0
-    for i, (kind, x, y) in enumerate(drawn[0, :length].tolist()):
-        likeliest = int(logits.kind[0, i, (MOVE if i == 0 else 0) :].argmax())
-        assert kind == likeliest + (MOVE if i == 0 else 0)
-        assert cell_and_inner(x, y) == (
-            int(logits.cell[0, i].argmax()),
-            int(logits.inner[0, i].argmax()),
-        )
-
-
-def test_samples_follow_the_probabilities_of_the_forward_pass():
-    model = stirred(SketchCompleter(TINY))
-    y, many = torch.rand(1, 1, 64, 64), 20_000
-    for temperature in (0.5, 1.0, 2.0):
-        noise = temperature * gumbel(many, 323, 6)[:, None]
-        with torch.inference_mode():
-            context = model.prior.context(y)
-            noise = PointNoise(*noise.split((3, 256, 64), -1))
-            drawn = model.prior.sample(context, torch.zeros(many, dtype=torch.long), noise)
-            one = Points(*drawn[:1].unbind(-1))
-            logits = model.prior(one, y, torch.tensor([0]))
-        kinds = torch.bincount(drawn[:, 0, 0], minlength=3) / many
-        expected = (logits.kind[0, 0] / temperature).softmax(-1)
-        assert kinds[DRAW] == expected[DRAW] == 0
-        assert (kinds - expected).abs().max() < 0.015
-        put = drawn[drawn[:, 0, 0] == MOVE, 0]
-        cells = put[:, 2] // 8 * 16 + put[:, 1] // 8
-        seen = torch.bincount(cells, minlength=256) / len(cells)
-        expected = model_cells(model, context, temperature)
-        assert (seen - expected).abs().max() < 0.02
-
-
-def model_cells(model: SketchCompleter, context: tuple, temperature: float) -> torch.Tensor:
-    """Probabilities of the first point's cell, given that it is a MOVE and the label is 0."""
-    points = Points(*(torch.full((1, 1), value) for value in (MOVE, 0, 0)))
-    with torch.inference_mode():
-        logits = model.prior.given(context, points, torch.tensor([0]))
-    return (logits.cell[0, 0] / temperature).softmax(-1)
-
-
 def test_any_is_guessed_from_the_partial_drawing():
     model, ink = stirred(SketchCompleter(TINY)), drawing()
     with torch.inference_mode():
@@ -264,8 +212,11 @@ def test_sequences_of_one_drawing_side_by_side_are_read_as_one_by_one():
 def test_a_step_moves_the_logits_with_the_cell_it_starts_from():
     prior = stirred(SketchCompleter(TINY)).prior
     with torch.no_grad():
-        for parameter in (*prior.query.parameters(), prior.step.weight, prior.inner.weight):
+        of_cells = slice(prior.parts[0], prior.parts[0] + prior.parts[1])
+        for parameter in (prior.choices.weight[of_cells], prior.choices.bias[of_cells]):
             parameter.zero_()
+        for table in (prior.step.weight, prior.inner.weight):
+            table.zero_()
         context = prior.context(torch.zeros(1, 1, 64, 64))
         context = context._replace(cells=torch.zeros_like(context.cells))
         grids = []
@@ -348,7 +299,7 @@ def test_training_forgets_the_copy():
     before = model.complete(ink, temperature=0.0)
     model.train()
     with torch.no_grad():
-        for head in (model.prior.query, model.prior.inner_head):
+        for head in (model.prior.choices, model.prior.inner_head):
             head.weight.neg_()
     assert not torch.equal(before, model.eval().complete(ink, temperature=0.0))
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from PIL import Image
-from standin import NOISE, StandIn, serving
+from standin import NOISE, StandIn, load, serving
 
 from models import images
-from tabs import common, pad, sketch, sketch_view
+from tabs import common, pad, pictures, sketch, sketch_view
 from tabs.sketch_examples import EXAMPLES
 
 pytestmark = NOISE
@@ -24,7 +24,7 @@ FIRST = "Draw something first: one stroke is enough."
 
 @pytest.fixture(autouse=True)
 def _model(monkeypatch):
-    monkeypatch.setattr(common, "_load", lambda _: StandIn())
+    monkeypatch.setattr(common, "_load", load)
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +61,14 @@ def test_pad_and_data_set_strokes_give_the_same_tensor():
 
 def test_a_completion_put_back_on_the_pad_is_read_as_it_was():
     ink = StandIn().complete(images.rasterise(HOUSE), count=1)[0].numpy()
-    base = sketch_view.url(sketch_view.grey(ink))
+    base = pictures.url(sketch_view.grey(ink))
     again = pad.read({"strokes": [], "erase": [], "base": base})
     np.testing.assert_allclose(again, ink, atol=0.5 / 255 + 1e-6)
 
 
 def test_eraser_takes_ink_away_from_strokes_and_base():
     line = [[20, 236], [128, 128]]
-    base = sketch_view.url(sketch_view.grey(images.rasterise([line]).numpy()))
+    base = pictures.url(sketch_view.grey(images.rasterise([line]).numpy()))
     rubber = [[128, 128], [100, 156]]
     for value in (
         {"strokes": [line, rubber], "erase": [False, True], "base": None},

@@ -1,7 +1,8 @@
 """The last phase of the sketch completer: a critic says which completions look real.
 
 The strokes are discrete, so its word comes back as a reward (REINFORCE, Williams 1992; SeqGAN,
-Yu et al. 2017), beside the likelihood of the true strokes, which goes on.
+Yu et al. 2017), beside the likelihood of the true strokes, which goes on. What it is shown is drawn
+at the temperature at which visitors are, so that it mends the faults that are left there.
 """
 
 from typing import Any, NamedTuple
@@ -55,12 +56,20 @@ class SketchCritic(nn.Module):
 class Adversary:
     """The critic with its optimizer, and the loss that it gives the completer."""
 
-    def __init__(self, model: SketchCompleter, acc: Accelerator, samples: int, seed: int):
+    def __init__(
+        self,
+        model: SketchCompleter,
+        acc: Accelerator,
+        samples: int,
+        temperature: float,
+        seed: int,
+    ):
         if samples < 2:
             raise ValueError(
                 f"the critic compares completions: 2 or more of a drawing, not {samples}"
             )
         self.model, self.samples, self.seed, self.acc = model, samples, seed, acc
+        self.temperature = temperature
         critic = SketchCritic(len(model.labels)).to(acc.device, memory_format=torch.channels_last)
         self.critic = acc.prepare(critic)
         self.optimizer = torch.optim.AdamW(
@@ -98,7 +107,8 @@ class Adversary:
         columns = Points(*points.flatten(0, 1).unbind(-1))
         label = batch.label.repeat_interleave(1 + n)
         logits = network(columns, batch.partial, label)
-        nll = losses.points_nll(logits, columns).view(b, 1 + n)
+        heat = torch.tensor([1.0] + [self.temperature] * n, device=label.device)
+        nll = losses.points_nll(logits.divided(heat.repeat(b)), columns).view(b, 1 + n)
         label_nll = F.cross_entropy(logits.label, label)
         policy = (advantage * nll[:, 1:]).sum(1).mean()
         loss = nll[:, 0].mean() + losses.LABEL_WEIGHT * label_nll + weight * policy
@@ -112,7 +122,7 @@ class Adversary:
             context = repeated(prior.context(batch.partial.to(prior.place)), self.samples)
             label = batch.label.repeat_interleave(self.samples)
             seed = (self.seed * 1_000_003 + step) * 64 + self.acc.process_index
-            drawn = self.model.sample(context, label, len(label), seed=seed)
+            drawn = self.model.sample(context, label, len(label), self.temperature, seed=seed)
         self.model.train()
         return drawn.clone().unflatten(0, (-1, self.samples))
 

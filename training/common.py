@@ -161,6 +161,14 @@ def save_grid(path: Path, rows: list[Tensor], scale: int = 2) -> None:
         picture.save(file, "PNG")
 
 
+def save_faces(path: Path, rows: list[Tensor]) -> None:
+    """Pictures (n, 3, h, w) in [0, 1], one list entry a row, as a PNG."""
+    grid = torch.cat([torch.cat(list(row), 2) for row in rows], 1).clamp(0, 1)
+    picture = Image.fromarray((grid * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
+    with replacing(path) as file:
+        picture.save(file, "PNG")
+
+
 def run(main: Callable[[Any], None], config: type) -> None:
     """A script's last line: fast allocator, command line, and an error as one sentence."""
     restart_with_fast_allocator()

@@ -44,6 +44,8 @@ class Config:
     """Steps after these, in which it judges the completer's; the paper's CVAE takes none."""
     sharpen_samples: int = 3
     """Completions of each drawing that the critic is shown."""
+    sharpen_temperature: float = 0.7
+    """Divides their logits, for what is drawn cold must look real."""
     sharpen_weight: float = 3.0
     """Weight of the critic's word beside the likelihood; rises to this over 50 steps."""
     sharpen_lr: float = 3.5e-4
@@ -111,7 +113,9 @@ class Objective:
         self.cfg, self.adversary = cfg, None
         self.network = model if isinstance(model, SketchCVAE) else model.prior
         if isinstance(model, SketchCompleter):
-            self.adversary = Adversary(model, acc, cfg.sharpen_samples, cfg.seed)
+            self.adversary = Adversary(
+                model, acc, cfg.sharpen_samples, cfg.sharpen_temperature, cfg.seed
+            )
 
     def loss(self, network: nn.Module, b: Batch, step: int) -> dict[str, Tensor]:
         """Named terms, the loss among them, nats/image."""

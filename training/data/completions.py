@@ -70,15 +70,17 @@ def example(
 ) -> tuple[partials.Strokes, UInt8[np.ndarray, "64 64"], partials.Strokes]:
     """The whole drawing, the ink of a part of it, the missing strokes.
 
-    Half are in the data set's frame, the others moved and scaled. 75 % keep the first part, most
-    often about half, 10 % some strokes, 15 % lose a rectangle.
+    Half are in the data set's frame, the others moved and scaled. 75 % keep the first part, every
+    second of them about half, 10 % some strokes, 15 % lose a rectangle.
     """
     if rng.uniform() < 0.5:
         strokes = partials.place(strokes, rng)
     kind = rng.uniform()
     if kind < 0.85:
         if kind < 0.75:
-            kept, missing = partials.cut(strokes, 0.1 + 0.8 * rng.beta(3, 3))
+            about_half = rng.uniform() < 0.5
+            share = rng.uniform(0.45, 0.55) if about_half else 0.1 + 0.8 * rng.beta(3, 3)
+            kept, missing = partials.cut(strokes, share)
         else:
             kept, missing = partials.part_strokes(strokes, rng)
         return strokes, shrink(draw_strokes(kept)), missing

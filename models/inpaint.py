@@ -1,0 +1,245 @@
+"""Face inpainting: a conditional VAE that fills holes, given what is around them and two wishes.
+
+p(fill | face with a hole) is an integral over z ~ p(z | face with a hole, attributes); the decoder
+keeps the surroundings at every resolution, down to the single pixel, beside what it makes of z.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.blocks import FilmBlock, ResBlock, TransformerBlock
+from models.face_judge import FaceJudge
+from models.gaussian import DiagonalGaussian
+from models.inpaint_cvae import FaceCVAE
+
+OFF, ON, UNKNOWN = range(3)
+PATCH = 4  # px, the side of what one place of the finest feature map sees first
+
+
+@dataclass(frozen=True)
+class InpaintConfig:
+    """Rebuilds the network; saved beside the weights."""
+
+    image_size: int = 64
+    attributes: tuple[str, ...] = ("Smiling", "Eyeglasses")
+    widths: tuple[int, int, int] = (64, 128, 192)
+    """Channels at 1/4, 1/8 and 1/16 of the picture's size."""
+    tail: int = 16
+    """Channels at its full size."""
+    latent_dim: int = 64
+    condition: int = 256
+    heads: int = 4
+
+    def __post_init__(self):
+        if self.image_size % 16 or self.image_size < 32:
+            raise ValueError(f"image_size must be a multiple of 16, at least 32: {self.image_size}")
+
+
+class FaceContext(NamedTuple):
+    """What is known of the face: pixels (0 in the hole), mask, position; features of each size."""
+
+    pixels: Float[Tensor, "b 6 h w"]
+    fine: Float[Tensor, "b c1 h1 w1"]
+    middle: Float[Tensor, "b c2 h2 w2"]
+    coarse: Float[Tensor, "b c3 h3 w3"]
+
+
+class InpaintOutput(NamedTuple):
+    """Logits of every pixel of the face, q(z | whole face), p(z | face with a hole, attributes)."""
+
+    logits: Float[Tensor, "b 3 h w"]
+    posterior: DiagonalGaussian
+    prior: DiagonalGaussian
+
+
+class Inpainter(nn.Module):
+    """What ships. Convolutions and attention only: a network for any size that 16 divides."""
+
+    config_class = InpaintConfig
+
+    def __init__(self, config: InpaintConfig | None = None):
+        super().__init__()
+        self.config = config = config or InpaintConfig()
+        fine, middle, coarse = config.widths
+        z, c = config.latent_dim, config.condition
+        self.stem = nn.Sequential(
+            nn.PixelUnshuffle(PATCH), nn.Conv2d(6 * PATCH**2, fine, 1), ResBlock(fine)
+        )
+        self.down1 = nn.Sequential(nn.Conv2d(fine, middle, 3, 2, 1), ResBlock(middle))
+        self.down2 = nn.Sequential(nn.Conv2d(middle, coarse, 3, 2, 1), ResBlock(coarse))
+        self.look = TransformerBlock(coarse, config.heads)
+
+        states = 3 * len(config.attributes)
+        self.wish = nn.Linear(states, c, bias=False)
+        self.prior_mlp = nn.Sequential(nn.Linear(coarse + c, c), nn.SiLU(), nn.Linear(c, 2 * z))
+        self.posterior_net = nn.Sequential(
+            nn.PixelUnshuffle(PATCH),
+            nn.Conv2d(4 * PATCH**2, fine, 1),
+            ResBlock(fine),
+            nn.Conv2d(fine, middle, 3, 2, 1),
+            ResBlock(middle),
+            nn.Conv2d(middle, coarse, 3, 2, 1),
+            ResBlock(coarse),
+            nn.SiLU(),
+        )
+        self.posterior_head = nn.Linear(coarse, 2 * z)
+
+        self.condition = nn.Sequential(nn.Linear(z + c, c), nn.SiLU())
+        self.blocks3 = nn.ModuleList(FilmBlock(coarse, c) for _ in range(2))
+        self.think = TransformerBlock(coarse, config.heads)
+        self.up2 = nn.Conv2d(coarse, 4 * middle, 1)
+        self.blocks2 = nn.ModuleList(FilmBlock(middle, c) for _ in range(2))
+        self.up1 = nn.Conv2d(middle, 4 * fine, 1)
+        self.blocks1 = nn.ModuleList(FilmBlock(fine, c) for _ in range(2))
+        self.up0 = nn.Conv2d(fine, config.tail * PATCH**2, 1)
+        self.tail = nn.Sequential(
+            nn.Conv2d(config.tail + 6, config.tail, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(config.tail, 3, 3, padding=1),
+        )
+
+    def context(
+        self, image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
+    ) -> FaceContext:
+        """Read the face; what is under the hole (mask 1) makes no difference."""
+        b, _, h, w = image.shape
+        rows = torch.linspace(-1, 1, h).to(image)[:, None].expand(b, 1, h, w)
+        columns = torch.linspace(-1, 1, w).to(image).expand(b, 1, h, w)
+        pixels = torch.cat([(image - 0.5) * (1 - mask), mask, rows, columns], 1)
+        fine = self.stem(pixels)
+        middle = self.down1(fine)
+        coarse = over_places(self.look, self.down2(middle))
+        return FaceContext(pixels, fine, middle, coarse)
+
+    def wishes(self, attributes: Int64[Tensor, "b k"]) -> Float[Tensor, "b c"]:
+        """Attributes, each OFF, ON or UNKNOWN, as a vector."""
+        return self.wish(F.one_hot(attributes, 3).flatten(1).to(self.wish.weight))
+
+    def prior(self, context: FaceContext, wishes: Float[Tensor, "b c"]) -> DiagonalGaussian:
+        """p(z | face with a hole, attributes), in float32."""
+        pooled = torch.cat([context.coarse.mean((2, 3)), wishes], 1)
+        mu, logvar = self.prior_mlp(pooled).float().chunk(2, 1)
+        return DiagonalGaussian(mu, logvar.clamp(-8, 4))
+
+    def encode(
+        self, image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
+    ) -> DiagonalGaussian:
+        """q(z | whole face, where the hole is), in float32."""
+        h = self.posterior_net(torch.cat([image - 0.5, mask], 1)).mean((2, 3))
+        mu, logvar = self.posterior_head(h).float().chunk(2, 1)
+        return DiagonalGaussian(mu, logvar.clamp(-8, 4))
+
+    def decode(
+        self, z: Float[Tensor, "b z"], context: FaceContext, wishes: Float[Tensor, "b c"]
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Logits of the face; only those in the hole matter."""
+        c = self.condition(torch.cat([z.to(wishes), wishes], 1))
+        h = context.coarse
+        for block in self.blocks3:
+            h = block(h, c)
+        h = over_places(self.think, h)
+        h = F.pixel_shuffle(self.up2(h), 2) + context.middle
+        for block in self.blocks2:
+            h = block(h, c)
+        h = F.pixel_shuffle(self.up1(h), 2) + context.fine
+        for block in self.blocks1:
+            h = block(h, c)
+        h = F.pixel_shuffle(self.up0(F.silu(h)), PATCH)
+        return self.tail(torch.cat([h, context.pixels.to(h)], 1)).float()
+
+    def forward(
+        self,
+        image: Float[Tensor, "b 3 h w"],
+        mask: Float[Tensor, "b 1 h w"],
+        attributes: Int64[Tensor, "b k"],
+        noise: Float[Tensor, "b z"] | None = None,
+        free: int = 0,
+    ) -> InpaintOutput:
+        """Training pass: z from the posterior, for the last `free` faces from the prior."""
+        context, wishes = self.context(image, mask), self.wishes(attributes)
+        posterior, prior = self.encode(image, mask), self.prior(context, wishes)
+        kept = len(image) - free
+        z = posterior.sample(noise)
+        if free:
+            z = torch.cat([z[:kept], prior.sample(noise)[kept:]])
+        return InpaintOutput(self.decode(z, context, wishes), posterior, prior)
+
+    @torch.inference_mode()
+    def inpaint(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        smile: bool | None = None,
+        glasses: bool | None = None,
+        count: int = 4,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> Float[Tensor, "n 3 h w"]:
+        """`count` fills of the hole in [0, 1]; elsewhere they are `image`, bit for bit.
+
+        `image` is (3, h, w) in [0, 1] and `mask` (h, w), 1 in the hole, 0 elsewhere, both of
+        `config.image_size`. The same seed gives the same fills, the first ones whatever `count`
+        is; `temperature` multiplies the standard deviation of z. A wish of None leaves it to the
+        model. ValueError where an argument is out of range.
+        """
+        check(image, mask, self.config.image_size, count, temperature)
+        wish = [[UNKNOWN if w is None else ON if w else OFF for w in (smile, glasses)]]
+        noise = seeded_noise(count, self.config.latent_dim, seed)
+        return self.fill(
+            image[None], mask[None, None].float(), torch.tensor(wish), noise, temperature
+        )
+
+    @torch.inference_mode()
+    def fill(
+        self,
+        image: Float[Tensor, "d 3 h w"],
+        mask: Float[Tensor, "d 1 h w"],
+        attributes: Int64[Tensor, "d k"],
+        noise: Float[Tensor, "n z"],
+        temperature: float = 1.0,
+    ) -> Float[Tensor, "n 3 h w"]:
+        """One fill for each row of noise: all of one face, or one of each."""
+        context, wishes = self.context(image, mask), self.wishes(attributes)
+        z = self.prior(context, wishes).sample(noise.to(image.device), temperature)
+        many = FaceContext(*(part.expand(len(z), -1, -1, -1) for part in context))
+        logits = self.decode(z, many, wishes.expand(len(z), -1))
+        return torch.where(mask > 0.5, logits.sigmoid(), image)
+
+
+def over_places(block: TransformerBlock, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """A transformer block over the places of a feature map."""
+    tokens = block(x.flatten(2).transpose(1, 2))
+    return tokens.transpose(1, 2).reshape(x.shape)
+
+
+def seeded_noise(count: int, width: int, seed: int) -> Float[Tensor, "n z"]:
+    """Standard normal noise; the first rows do not depend on `count`."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.stack([torch.randn(width, generator=generator) for _ in range(count)])
+
+
+def check(image: Tensor, mask: Tensor, size: int, count: int, temperature: float) -> None:
+    """Refuse what `inpaint` cannot answer, in one sentence."""
+    if tuple(image.shape) != (3, size, size) or tuple(mask.shape) != (size, size):
+        raise ValueError(
+            f"image must be (3, {size}, {size}) and mask ({size}, {size}): "
+            f"{tuple(image.shape)} and {tuple(mask.shape)}"
+        )
+    if not image.is_floating_point() or not ((image >= 0) & (image <= 1)).all():
+        raise ValueError("image must hold floats in [0, 1], no NaN")
+    if not ((mask == 0) | (mask == 1)).all():
+        raise ValueError("mask must be 0 (keep) or 1 (hole) everywhere")
+    if not mask.any() or mask.all():
+        raise ValueError("mask must have a hole (1), and something around it (0)")
+    if not 1 <= count <= 64:
+        raise ValueError(f"count must be 1 to 64: {count}")
+    if not 0 <= temperature <= 10:
+        raise ValueError(f"temperature must be 0 to 10: {temperature}")
+
+
+MODELS = (Inpainter, FaceCVAE, FaceJudge)

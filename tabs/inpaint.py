@@ -1,0 +1,197 @@
+"""Face inpainting: a photo and a hole in, several ways to fill it out."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.context import Context
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
+
+from tabs import common, face_photo, inpaint_view
+from tabs.common import MAX_SEED, choice, number, problem
+from tabs.face_photo import Pixels, Portrait
+from tabs.inpaint_fill import GLASSES, MAX_COUNT, MAX_TEMPERATURE, SMILES, fill
+from tabs.inpaint_view import Fills
+from tabs.pictures import png
+
+SAMPLES = sorted((common.ASSETS / "faces").glob("*.png"))
+CLICK = "() => setTimeout(() => document.querySelector('#inpaint-file').click(), 300)"
+PURPOSE = """Each fill is an invention, not what was there. A research model of 64 px, trained on
+CelebA (celebrities, mostly young and light-skinned; on other faces it is worse), for non-commercial
+use; not for deceiving anyone."""
+
+
+def on_photo(path: str | None):
+    """An uploaded photo: find the face, or ask for the eyes."""
+    if not path:
+        return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+    photo = face_photo.read(common.uploaded({"path": path}))
+    frame, faces = face_photo.find(photo)
+    note = face_photo.NO_FACE if frame is None else inpaint_view.START["note"]
+    if faces > 1:
+        note = f"{faces} faces were found; this is the largest. {note}"
+    return (
+        Portrait(str(path), frame),
+        face_photo.value(photo, frame),
+        {**inpaint_view.START, "note": note},
+        None,
+    )
+
+
+def on_sample(value: dict):
+    """One of our own model's faces: its eyes are where CelebA has them."""
+    from models import align, regions
+
+    chosen = choice((value or {}).get("chosen"), "Face", [str(i) for i in range(len(SAMPLES))])
+    path = SAMPLES[int(chosen)]
+    photo = face_photo.read(path)
+    side = photo.shape[0] / regions.UNITS
+    frame = tuple(align.Frame(side, 0.0, 0.0, 0.0))
+    return Portrait(str(path), frame), face_photo.value(photo, frame), inpaint_view.START, None
+
+
+def on_eyes(pad: dict, portrait: Portrait | None):
+    """Both eyes were clicked."""
+    if portrait is None:
+        return gr.skip(), gr.skip(), gr.skip()
+    photo = face_photo.read(portrait.path)
+    frame = face_photo.from_eyes(pad.get("eyes"))
+    return portrait._replace(frame=frame), face_photo.value(photo, frame), inpaint_view.START
+
+
+def on_fill(pad, portrait, smile, glasses, count, temperature, seed):
+    """The holes or a setting changed; without a hole the start is shown again."""
+    if portrait is None or portrait.frame is None:
+        return gr.skip(), gr.skip()
+    if not (isinstance(pad, dict) and (pad.get("holes") or pad.get("strokes"))):
+        return None, inpaint_view.START
+    try:
+        photo = face_photo.read(portrait.path)
+        hole = face_photo.hole(pad, photo)
+        made = fill(photo, portrait, hole, smile, glasses, count, temperature, seed)
+        box = face_photo.region(photo, portrait.frame)
+        return made, inpaint_view.view(photo, made, box)
+    except gr.Error as error:
+        return None, {**inpaint_view.START, "note": error.message}
+
+
+def on_glasses(pad: dict):
+    """Take glasses off: a hole where they are, and the wish."""
+    hole = (pad or {}).get("presets", {}).get("glasses")
+    if not hole:
+        raise problem("Choose a face first.")
+    return {**pad, "holes": [hole], "strokes": []}, GLASSES[1]
+
+
+def on_download(shown: dict, made: Fills | None):
+    """The chosen fill in the photo, at the photo's own size."""
+    if made is None:
+        raise problem("Fill a hole first.")
+    row, i = (shown or {}).get("chosen") or [0, 0]
+    rows, count = made.squares.shape[:2]
+    row = number(row, "Row", 0, rows - 1, whole=True)
+    i = number(i, "Fill", 0, count - 1, whole=True)
+    return _file(inpaint_view.pasted(face_photo.read(made.portrait.path), made, row, i), "face.png")
+
+
+def _file(pixels: Pixels, name: str) -> str:
+    return save_bytes_to_cache(png(pixels), name, get_upload_folder())
+
+
+def inpaint_face(
+    photo: Any,
+    rectangle: list,
+    smile: str = "as it comes",
+    glasses: str = "as it comes",
+    count: int = 4,
+    seed: int = 0,
+    eyes: list | None = None,
+) -> list[dict]:
+    """Fills of a rectangle in a photo of a face, as PNG files of the photo's own size.
+
+    `photo` comes through `gradio_client.handle_file` (at most 8 MB and 24 megapixels). `rectangle`
+    is [left, top, right, bottom] in its px, or a list of such; every pixel outside stays as it is.
+    `smile` is "as it comes", "smile" or "no smile", `glasses` "as it comes", "no glasses" or
+    "glasses". `eyes` [[x, y], [x, y]] says where the face is; else the largest one is found. The
+    same `seed` gives the same fills.
+    """
+    pixels = face_photo.read(common.uploaded(photo))
+    smile = choice(smile, "Smile", SMILES[:3])
+    single = isinstance(rectangle, list) and not any(isinstance(r, list) for r in rectangle)
+    hole = face_photo.hole({"holes": [rectangle] if single else rectangle}, pixels)
+    frame = face_photo.from_eyes(eyes) if eyes is not None else face_photo.find(pixels)[0]
+    if frame is None:
+        raise problem("No face was found in this photo: say where the eyes are, [[x, y], [x, y]].")
+    portrait = Portrait(photo["path"], frame)
+    made = fill(pixels, portrait, hole, smile, glasses, count, 1.0, seed)
+    names = [f"fill-{i + 1:02}.png" for i in range(made.squares.shape[1])]
+    files = [_file(inpaint_view.pasted(pixels, made, 0, i), name) for i, name in enumerate(names)]
+    return [gr.FileData(path=f, orig_name=Path(f).name).model_dump() for f in files]
+
+
+def warm() -> None:
+    """Load the models and run them once, so that the first visitor need not wait."""
+    with contextlib.suppress(gr.Error, IndexError):
+        portrait, pad, _, _ = on_sample({"chosen": "0"})
+        on_fill(
+            {**pad, "holes": [pad["presets"]["mouth"]]},
+            portrait,
+            *SMILES[:1],
+            *GLASSES[:1],
+            4,
+            1.0,
+            0,
+        )
+
+
+def build() -> None:
+    """The tab: the face and settings on the left, fills on the right."""
+    with gr.Row(elem_classes="studio"):
+        with gr.Column(elem_classes="studio-pad"):
+            pad = face_photo.pad(elem_id="inpaint-pad")
+            samples = inpaint_view.samples(SAMPLES)
+            upload = gr.UploadButton(
+                "Your own photo", file_types=["image"], type="filepath", elem_id="inpaint-upload"
+            )
+        with gr.Column(elem_classes="studio-results"):
+            shown = inpaint_view.results(elem_id="inpaint-results")
+            save = gr.Button("Download the chosen one", elem_id="inpaint-save")
+            file = gr.DownloadButton("File", elem_id="inpaint-file", elem_classes="unseen")
+        with gr.Column(elem_classes="studio-settings"):
+            smile = gr.Radio(SMILES, value=SMILES[0], label="Smile", elem_id="inpaint-smile")
+            glasses = gr.Radio(
+                GLASSES, value=GLASSES[0], label="Glasses", elem_id="inpaint-glasses"
+            )
+            off = gr.Button("Take glasses off", elem_id="inpaint-off")
+            count = gr.Slider(1, MAX_COUNT, 4, step=1, label="How many", buttons=[])
+            temperature = gr.Slider(
+                0, MAX_TEMPERATURE, 1.0, step=0.05, label="Temperature", buttons=[]
+            )
+            with gr.Row(elem_classes="studio-pair"):
+                seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED)
+                reroll = gr.Button("Reroll", elem_classes="reroll")
+            gr.Markdown(PURPOSE, elem_classes="credit")
+    portrait = gr.State(None, time_to_live=3600)
+    kept = gr.State(None, time_to_live=3600)
+
+    settings = [pad, portrait, smile, glasses, count, temperature, seed]
+    plumbing = {"api_visibility": "private", "show_progress": "hidden"}
+    heavy = {**plumbing, "concurrency_id": "model", "outputs": [kept, shown]}
+    upload.upload(on_photo, upload, [portrait, pad, shown, kept], **plumbing)
+    samples.pick(on_sample, samples, [portrait, pad, shown, kept], **plumbing)
+    pad.eyes(on_eyes, [pad, portrait], [portrait, pad, shown], **plumbing)
+    changes = [pad.fill, smile.input, glasses.input, count.release, temperature.release, seed.input]
+    gr.on(changes, on_fill, settings, trigger_mode="always_last", **heavy)
+    off.click(on_glasses, pad, [pad, glasses], **plumbing).then(on_fill, settings, **heavy)
+    reroll.click(
+        None, None, seed, js=f"() => Math.floor(Math.random() * {MAX_SEED})", **plumbing
+    ).then(on_fill, settings, **heavy)
+    save.click(on_download, [shown, kept], file, **plumbing).then(
+        None, None, None, js=CLICK, **plumbing
+    )
+    page = Context.root_block
+    gr.api(inpaint_face, api_name="inpaint_face", concurrency_id="model")
+    endpoint = next(f for f in page.fns.values() if f.api_name == "inpaint_face")
+    endpoint.inputs[0].async_move_resource_to_block_cache = common.keep_upload

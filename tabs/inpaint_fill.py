@@ -1,0 +1,75 @@
+"""From a photo, a hole and wishes to fills, with every argument checked."""
+
+import numpy as np
+
+from tabs import common
+from tabs.common import MAX_SEED, choice, number, problem
+from tabs.face_photo import Pixels, Portrait
+from tabs.inpaint_view import Fills
+
+SMILES = ("as it comes", "smile", "no smile", "side by side")
+GLASSES = ("as it comes", "no glasses", "glasses")
+WISHES = {"as it comes": None, "smile": True, "no smile": False}
+MAX_COUNT, MAX_TEMPERATURE, MAX_TRAINED = 16, 2.0, 0.30
+
+
+def fill(
+    photo: Pixels,
+    portrait: Portrait,
+    hole: np.ndarray,
+    smile: str,
+    glasses: str,
+    count: int,
+    temperature: float,
+    seed: int,
+) -> Fills:
+    """`count` fills a wish about the smile, from the same noise; all arguments checked."""
+    smile = choice(smile, "Smile", SMILES)
+    glasses = choice(glasses, "Glasses", GLASSES)
+    count = number(count, "Count", 1, MAX_COUNT, whole=True)
+    temperature = number(temperature, "Temperature", 0, MAX_TEMPERATURE)
+    seed = number(seed, "Seed", 0, MAX_SEED, whole=True)
+    model, judge = common.model("inpaint"), common.model("inpaint-judge")
+    import torch
+    from PIL import Image
+
+    from models import align
+
+    frame, size = align.Frame(*portrait.frame), model.config.image_size
+    square = align.cut(Image.fromarray(photo), frame, size)
+    mask = align.hole_in_square(hole, frame, size)
+    if not mask.any():
+        raise problem("The hole lies beside the face: drag a rectangle over a part of the face.")
+    if mask.all():
+        raise problem("The hole covers the whole face: leave something to go on from.")
+    titles = ["smile", "no smile"] if smile == "side by side" else [smile]
+    without = {"as it comes": None, "no glasses": False, "glasses": True}[glasses]
+    try:
+        made = [
+            model.inpaint(square, mask, WISHES[title], without, count, temperature, seed)
+            for title in titles
+        ]
+    except ValueError as error:
+        raise problem(str(error)) from error
+    squares = torch.stack(made).cpu()
+    said = [said(judge.chances(row)) for row in squares]
+    share = float(mask.mean())
+    warning = (
+        f"The hole takes {share:.0%} of the face's square; the model was trained on at most "
+        f"{MAX_TRAINED:.0%}, so expect less."
+    )
+    return Fills(
+        portrait,
+        hole,
+        titles,
+        squares.numpy(),
+        said,
+        f"Before: {said(judge.chances(square[None]))[0]}.",
+        warning if share > MAX_TRAINED else "",
+    )
+
+
+def said(chances: dict[str, list[float]]) -> list[str]:
+    """What a separate classifier sees in each face."""
+    pairs = zip(chances["Smiling"], chances["Eyeglasses"], strict=True)
+    return [f"smile {smile:.0%}, glasses {glasses:.0%}" for smile, glasses in pairs]

@@ -1,0 +1,120 @@
+"""Fills as pictures: the tiles, the maps, the words beside them."""
+
+import base64
+from pathlib import Path
+from typing import NamedTuple
+
+import gradio as gr
+import numpy as np
+from jaxtyping import Bool, Float32
+from PIL import Image
+
+from tabs.common import asset
+from tabs.face_photo import Box, Pixels, Portrait
+from tabs.pictures import jpeg, ramp
+
+TILE = 384  # px, the longer side of a tile's picture
+MAX_STD = 0.25  # of a number in [0, 1]: the end of the maps' ramp
+START = {"rows": [], "note": "Choose a face, then drag a rectangle over a part of it."}
+
+
+class Fills(NamedTuple):
+    """What is kept of one run: fills of the networks' square, one row a wish, and the hole."""
+
+    portrait: Portrait
+    hole: Bool[np.ndarray, "h w"]
+    titles: list[str]
+    squares: Float32[np.ndarray, "r n 3 s s"]
+    said: list[list[str]]
+    before: str
+    warning: str
+
+
+def results(**layout: str) -> gr.HTML:
+    """The fills; its event `pick` sets `chosen` to [row, tile]."""
+    return gr.HTML(
+        START,
+        html_template=asset("fills.html"),
+        js_on_load=asset("fills.js"),
+        apply_default_css=False,
+        elem_classes="results",
+        **layout,
+    )
+
+
+def samples(files: list[Path]) -> gr.HTML:
+    """A row of faces to start from; a click sets `chosen` to its number as text."""
+    tiles = "".join(
+        f'<button type="button" data-label="{i}" aria-label="Face {i + 1}, made by our model">'
+        f'<img src="data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}" alt="">'
+        "</button>"
+        for i, file in enumerate(files)
+    )
+    return gr.HTML(
+        {"chosen": None},
+        html_template='<p class="starts-title">Faces that our model made up</p>'
+        f'<div class="starts">{tiles}</div>',
+        js_on_load=asset("examples.js"),
+        apply_default_css=False,
+    )
+
+
+def pasted(photo: Pixels, made: Fills, row: int, i: int) -> Pixels:
+    """The photo with one fill in it."""
+    import torch
+
+    from models import align
+
+    square = torch.from_numpy(made.squares[row, i])
+    return align.paste(photo, square, made.hole, align.Frame(*made.portrait.frame))
+
+
+def smaller(photo: Pixels, made: Fills, box: Box) -> tuple[Pixels, Fills]:
+    """The part of the photo that is shown at the size of a tile, and what was made for that."""
+    left, top, right, bottom = box
+    part = Image.fromarray(photo[top:bottom, left:right])
+    k = min(1.0, TILE / max(part.size))
+    size = (max(1, round(part.width * k)), max(1, round(part.height * k)))
+    hole = Image.fromarray(made.hole[top:bottom, left:right]).resize(size, Image.Resampling.NEAREST)
+    a, b, x, y = made.portrait.frame
+    frame = (a * k, b * k, (x - left) * k, (y - top) * k)
+    portrait = made.portrait._replace(frame=frame)
+    small = np.array(part.resize(size, Image.Resampling.LANCZOS))
+    return small, made._replace(portrait=portrait, hole=np.array(hole))
+
+
+def heat(level: Float32[np.ndarray, "h w"]) -> str:
+    """A map of numbers in [0, 1] as data URL."""
+    return jpeg(ramp(level / MAX_STD).round().astype(np.uint8), TILE)
+
+
+def view(photo: Pixels, made: Fills, box: Box) -> dict:
+    """The grid's value: every fill pasted into the part of the photo that is shown."""
+    before, small = smaller(photo, made, box)
+    faces = [
+        [pasted(before, small, row, i) for i in range(made.squares.shape[1])]
+        for row in range(len(made.titles))
+    ]
+    all_faces = np.stack([face for row in faces for face in row]).astype(np.float32) / 255
+    first = all_faces[0] - before.astype(np.float32) / 255
+    changed = (pasted(photo, made, 0, 0) != photo).any(-1)
+    outside = int((changed & ~made.hole).sum())
+    rows = [
+        {
+            "title": title,
+            "tiles": [
+                {"src": jpeg(face, TILE), "said": said}
+                for face, said in zip(row, words, strict=True)
+            ],
+        }
+        for title, row, words in zip(made.titles, faces, made.said, strict=True)
+    ]
+    return {
+        "rows": rows,
+        "before": jpeg(before, TILE),
+        "difference": heat(np.abs(first).mean(-1)),
+        "doubt": heat(all_faces.std(0).mean(-1)),
+        "changed": f"Pixels changed outside the hole: {outside}.",
+        "chosen": [0, 0],
+        "note": " ".join(part for part in (made.before, made.warning) if part),
+    }

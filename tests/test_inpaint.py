@@ -1,0 +1,255 @@
+"""Laws of the inpainting networks, of their losses and of the critic."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from models import checkpoint
+from models.face_judge import FaceJudge, FaceJudgeConfig
+from models.images import to_rgb
+from models.inpaint import MODELS, OFF, ON, UNKNOWN, InpaintConfig, Inpainter, seeded_noise
+from models.inpaint_cvae import FaceCVAE, FaceCVAEConfig
+from training import inpaint_critic
+from training.inpaint_critic import FaceCritic
+
+TINY = InpaintConfig(32, ("Smiling", "Eyeglasses"), (8, 8, 16), 4, 6, 16, 2)
+TABLE = {
+    Inpainter: lambda: Inpainter(TINY),
+    FaceCVAE: lambda: FaceCVAE(FaceCVAEConfig(32, 8, 4, 9, (8, 8, 8, 8))),
+    FaceJudge: lambda: FaceJudge(FaceJudgeConfig(("Smiling", "Young"), 4)),
+}
+
+
+def stirred(model: torch.nn.Module, by: float = 0.1) -> torch.nn.Module:
+    """Random weights everywhere, so that no branch is silent because it starts at zero."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for p in model.parameters():
+            p += by * torch.randn(p.shape, generator=generator)
+    return model.eval()
+
+
+def face(size: int = 32) -> torch.Tensor:
+    return torch.rand(3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def hole(size: int = 32) -> torch.Tensor:
+    mask = torch.zeros(size, size)
+    mask[size // 2 : -4, 6 : size // 2 + 4] = 1
+    return mask
+
+
+def batch(count: int = 4, size: int = 32) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Faces, holes, attributes."""
+    generator = torch.Generator().manual_seed(2)
+    x = torch.rand(count, 3, size, size, generator=generator)
+    told = torch.randint(0, 3, (count, 2), generator=generator)
+    return x, hole(size).expand(count, 1, size, size), told
+
+
+def test_every_model_has_its_row():
+    assert set(MODELS) == set(TABLE)
+
+
+@pytest.mark.parametrize("cls", MODELS)
+def test_a_checkpoint_gives_the_same_network(cls, tmp_path):
+    model = TABLE[cls]().half().float()
+    checkpoint.save(tmp_path / "inpaint", model)
+    again = checkpoint.load(tmp_path / "inpaint")
+    assert again.config == model.config
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name])
+
+
+@pytest.mark.parametrize("cls", MODELS)
+def test_a_gradient_reaches_every_parameter(cls):
+    model = stirred(TABLE[cls]()).train()
+    x, mask, told = batch()
+    if cls is Inpainter:
+        out = model(x, mask, told, free=2)
+        loss = out.logits.square().mean() + out.posterior.kl(out.prior).mean()
+    elif cls is FaceJudge:
+        loss = model(torch.rand(4, 3, 64, 64)).logits.square().mean()
+    else:
+        out = model(x * (1 - mask), told)
+        loss = out.logits.square().mean() + out.posterior.kl().mean()
+    loss.backward()
+    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not [name for name in silent if name != "label.weight"]
+    for name in silent:  # a table has no gradient in the rows that nobody asked for
+        assert model.get_parameter(name).grad is not None
+
+
+def test_outside_the_hole_every_bit_stays():
+    model, x, mask = stirred(Inpainter(TINY)), face(), hole()
+    fills = model.inpaint(x, mask, count=5)
+    kept = (mask == 0).expand(5, 3, -1, -1)
+    assert torch.equal(fills[kept], x.expand(5, -1, -1, -1)[kept])
+    assert not torch.equal(fills[~kept], x.expand(5, -1, -1, -1)[~kept])
+    assert fills.min() >= 0
+    assert fills.max() <= 1
+
+
+def test_what_is_under_the_hole_makes_no_difference():
+    model, x, mask = stirred(Inpainter(TINY)), face(), hole()
+    other = torch.where(mask > 0, 1 - x, x)
+    assert torch.equal(model.inpaint(x, mask), model.inpaint(other, mask))
+
+
+def test_a_seed_gives_the_same_fills_whatever_their_number():
+    model, x, mask = stirred(Inpainter(TINY)), face(), hole()
+    few, many = model.inpaint(x, mask, count=2, seed=5), model.inpaint(x, mask, count=9, seed=5)
+    torch.testing.assert_close(few, many[:2], atol=1e-5, rtol=0)
+    assert (few[0] - few[1]).abs().max() > 1e-3
+    assert (few - model.inpaint(x, mask, count=2, seed=6)).abs().max() > 1e-3
+
+
+def test_cold_fills_are_all_alike_and_heat_spreads_them():
+    model, x, mask = stirred(Inpainter(TINY)), face(), hole()
+    spread = [model.inpaint(x, mask, count=6, temperature=t).std(0).max() for t in (0.0, 0.5, 1.0)]
+    assert spread[0] < 1e-6 < spread[1] < spread[2]
+
+
+def test_each_wish_changes_the_fill():
+    model, x, mask = stirred(Inpainter(TINY)), face(), hole()
+    fills = [
+        model.inpaint(x, mask, smile=smile, glasses=glasses, count=1)
+        for smile in (True, False, None)
+        for glasses in (True, False, None)
+    ]
+    for i, one in enumerate(fills):
+        for other in fills[:i]:
+            assert (one - other).abs().max() > 1e-4
+
+
+def test_the_network_does_not_care_about_the_size():
+    model = stirred(Inpainter(TINY))
+    for size in (48, 64):
+        x, mask, told = batch(size=size)
+        assert model(x, mask, told).logits.shape == x.shape
+
+
+def test_free_rows_are_filled_from_the_prior_and_the_others_from_the_posterior():
+    model = stirred(Inpainter(TINY))
+    x, mask, told = batch()
+    noise = seeded_noise(4, 6, 0)
+    with torch.inference_mode():
+        bound, mixed = model(x, mask, told, noise), model(x, mask, told, noise, free=1)
+        context, wishes = model.context(x, mask), model.wishes(told)
+        free = model.decode(model.prior(context, wishes).sample(noise), context, wishes)
+    torch.testing.assert_close(bound.logits[:3], mixed.logits[:3])
+    torch.testing.assert_close(free[3:], mixed.logits[3:])
+
+
+BAD = {
+    "another size": (dict(image=face(48)), r"image must be \(3, 32, 32\)"),
+    "NaN": (dict(image=face() * torch.nan), r"floats in \[0, 1\], no NaN"),
+    "bytes": (dict(image=torch.zeros(3, 32, 32, dtype=torch.uint8)), "floats"),
+    "a soft mask": (dict(mask=hole() * 0.5), "0 .keep. or 1"),
+    "no hole": (dict(mask=torch.zeros(32, 32)), "a hole"),
+    "nothing around": (dict(mask=torch.ones(32, 32)), "something around it"),
+    "no fills": (dict(count=0), "count must be 1 to 64: 0"),
+    "heat": (dict(temperature=float("nan")), "temperature must be 0 to 10"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_filled_is_refused_in_a_sentence(name):
+    change, text = BAD[name]
+    with pytest.raises(ValueError, match=text):
+        Inpainter(TINY).inpaint(**({"image": face(), "mask": hole()} | change))
+
+
+def test_one_batch_overfits():
+    torch.manual_seed(0)
+    model = Inpainter(TINY)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    x, mask, told = batch()
+    losses = []
+    for _ in range(150):
+        out = model(x, mask, told)
+        drawn = torch.lerp(x, out.logits.sigmoid(), mask)
+        losses.append(inpaint_critic.hole_l1(drawn, x, mask).mean())
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert float(losses[-1].detach()) < 0.6 * float(losses[0].detach())
+
+
+def test_losses_in_the_hole_are_those_of_brute_force():
+    x, mask, _ = batch(3)
+    drawn = (x + 0.3 * mask * torch.rand_like(x)).clamp(0, 1)
+    by_hand = [
+        np.mean([abs(float(d - r)) for d, r, m in zip(*_in_hole(a, b, c), strict=True) if m])
+        for a, b, c in zip(drawn, x, mask, strict=True)
+    ]
+    found = inpaint_critic.hole_l1(drawn, x, mask)
+    torch.testing.assert_close(found, torch.tensor(by_hand).float(), atol=1e-5, rtol=1e-4)
+    assert (inpaint_critic.perceptual([x, 2 * x], [x, 2 * x]) == 0).all()
+    twice = inpaint_critic.perceptual([2 * x], [x])
+    torch.testing.assert_close(twice, torch.ones(3))
+
+
+def _in_hole(*parts: torch.Tensor) -> list[torch.Tensor]:
+    return [part.expand(3, -1, -1).flatten() for part in parts]
+
+
+def test_wishes_count_where_they_may():
+    logits, asked = torch.randn(5, 2), torch.rand(5, 2) > 0.5
+    counts = torch.tensor([[1, 0]] * 5).bool()
+    expected = F.binary_cross_entropy_with_logits(logits[:, 0], asked[:, 0].float())
+    torch.testing.assert_close(inpaint_critic.wish_loss(logits, asked, counts), expected)
+    assert inpaint_critic.wish_loss(logits, asked, counts & False) == 0
+
+
+class Plane(torch.nn.Module):
+    """A critic whose score is w . face + c mask . face^2, so that its gradient is known."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(
+            torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(4))
+        )
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> inpaint_critic.CriticOutput:
+        whole = (self.w * x + mask * x**2).sum((1, 2, 3))
+        return inpaint_critic.CriticOutput(torch.zeros(len(x), 1, 4, 4), whole)
+
+
+def test_the_penalty_is_the_gradients_square():
+    critic, (x, mask, _) = Plane(), batch(2)
+    expected = (critic.w + 2 * mask * x).square().sum((1, 2, 3)).mean()
+    found = inpaint_critic.gradient_penalty(critic, x, mask)
+    torch.testing.assert_close(found, expected)
+    found.backward()
+    by_hand = 2 * (critic.w + 2 * mask * x).mean(0)
+    torch.testing.assert_close(critic.w.grad, by_hand.detach())
+
+
+def test_the_score_listens_to_the_places_of_the_hole_only():
+    out = FaceCritic((8, 8, 8))(*batch(2)[:2])
+    places = torch.zeros(2, 1, 8, 8)
+    places[:, :, 0, 7] = 100
+    score = inpaint_critic.CriticOutput(places, torch.zeros(2)).score(batch(2, 64)[1])
+    assert (score == 0).all()
+    assert out.whole.shape == (2,)
+
+
+def test_a_judge_sees_the_same_face_at_any_size():
+    judge = stirred(TABLE[FaceJudge](), 0.02)
+    faces = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    logits, features = judge.judge(faces)
+    large, _ = judge.judge(faces.repeat(2, 1).repeat(2, 2))
+    np.testing.assert_allclose(logits, large, atol=1e-4)
+    assert features.shape == (3, 128)
+    chances = judge.chances(to_rgb(faces))
+    np.testing.assert_allclose(chances["Young"], 1 / (1 + np.exp(-logits[:, 1])), atol=1e-5)
+
+
+@pytest.mark.parametrize("state", [OFF, ON, UNKNOWN])
+def test_wishes_are_one_of_three(state):
+    model = stirred(Inpainter(TINY))
+    told = torch.tensor([[state, UNKNOWN]])
+    columns = model.wish.weight[:, state] + model.wish.weight[:, 3 + UNKNOWN]
+    torch.testing.assert_close(model.wishes(told)[0], columns)

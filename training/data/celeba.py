@@ -1,0 +1,157 @@
+"""CelebA: read the official layout, complete or a subset; decode once.
+
+Liu et al., "Deep Learning Face Attributes in the Wild", 2015. Research only, no redistribution.
+"""
+
+import hashlib
+import json
+import logging
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int64, UInt8
+from PIL import Image
+
+from models.regions import ALIGNED, CROP
+from training.data.quickdraw import Split
+
+FILES = {
+    "list_attr_celeba.txt": "40 attributes of each photograph",
+    "list_eval_partition.txt": "which split each belongs to",
+    "identity_CelebA.txt": "who is on each",
+}
+PHOTOS = "img_align_celeba"
+SPLITS: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
+VERSION = 1  # of what `load` makes; another one makes an old cache void
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Faces:
+    """One split, decoded: 128x128 RGB, what is true of each, who it is, all attributes' names."""
+
+    images: UInt8[np.ndarray, "n 128 128 3"]
+    attributes: Bool[np.ndarray, "n k"]
+    identity: Int64[np.ndarray, " n"]
+    names: tuple[str, ...]
+
+    def column(self, name: str) -> Bool[np.ndarray, " n"]:
+        """Whether each face has one attribute."""
+        if name not in self.names:
+            raise ValueError(
+                f"CelebA has no attribute {name!r}: choose one of {', '.join(self.names)}"
+            )
+        return self.attributes[:, self.names.index(name)]
+
+
+def find(folder: Path) -> None:
+    """Refuse a folder that lacks a part of CelebA, and say how to get it."""
+    missing = [f"{name} ({what})" for name, what in FILES.items() if not (folder / name).is_file()]
+    if not (folder / PHOTOS).is_dir():
+        missing.append(f"the folder {PHOTOS}/ (aligned and cropped photographs, 178x218 JPEG)")
+    if missing:
+        raise FileNotFoundError(
+            f"{folder} lacks {'; '.join(missing)}. Get img_align_celeba.zip and the lists from the "
+            f"CelebA page (Downloads, Align&Cropped Images; or torchvision.datasets.CelebA), agree "
+            f"to its terms, and unpack everything into {folder}"
+        )
+
+
+def read_table(path: Path, columns: int | None = None) -> dict[str, list[str]]:
+    """File name -> the columns after it; lines of another form are counted and reported.
+
+    The form is that of `columns` values, else of the most common number of them.
+    """
+    lines = [line.split() for line in path.read_text("utf-8", "replace").splitlines()]
+    rows = [line for line in lines if line and line[0].lower().endswith(".jpg")]
+    if columns is None and rows:
+        columns = int(np.bincount([len(row) - 1 for row in rows]).argmax())
+    good = {row[0]: row[1:] for row in rows if len(row) - 1 == columns}
+    if len(good) < len(rows):
+        log.warning("%s: %d malformed lines left out", path, len(rows) - len(good))
+    if not good:
+        raise ValueError(f"{path} names no photograph in the official form: fetch it again")
+    return good
+
+
+def attribute_names(path: Path) -> tuple[str, ...]:
+    """The second line of list_attr_celeba.txt."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        file.readline()
+        return tuple(file.readline().split())
+
+
+def decode(path: Path) -> UInt8[np.ndarray, "128 128 3"] | None:
+    """The central square of an aligned photograph, or None where it cannot be read."""
+    left, top, side = CROP
+    try:
+        with Image.open(path) as photo:
+            if photo.size != ALIGNED:
+                return None
+            square = photo.convert("RGB").crop((left, top, left + side, top + side))
+            return np.asarray(square)
+    except (OSError, ValueError, SyntaxError):
+        return None
+
+
+def load(folder: Path, split: Split, cache: Path | None = None, workers: int = 2) -> Faces:
+    """One split of the photographs that are there, kept decoded in `cache` (49 kB a face)."""
+    find(folder)
+    tables = {name: folder / name for name in FILES}
+    attributes = read_table(tables["list_attr_celeba.txt"])
+    names = attribute_names(tables["list_attr_celeba.txt"])
+    if any(len(row) != len(names) for row in attributes.values()):
+        raise ValueError(
+            f"{tables['list_attr_celeba.txt']} names {len(names)} attributes in its second line, "
+            "but its rows have another number: fetch it again"
+        )
+    part = read_table(tables["list_eval_partition.txt"], 1)
+    identity = read_table(tables["identity_CelebA.txt"], 1)
+    wanted = [
+        name
+        for name in sorted(attributes)
+        if part.get(name) == [str(SPLITS[split])] and name in identity
+    ]
+    there = {path.name for path in (folder / PHOTOS).iterdir()}
+    present = [name for name in wanted if name in there]
+    if len(present) < len(wanted):
+        log.warning("%s: %d of %d %s photographs", folder, len(present), len(wanted), split)
+    if not present:
+        raise ValueError(f"no photograph of the {split} split in {folder / PHOTOS}: fetch more")
+    images, readable = _pictures(folder / PHOTOS, present, cache, workers)
+    kept = [name for name, good in zip(present, readable, strict=True) if good]
+    return Faces(
+        images,
+        np.array([attributes[name] for name in kept]) == "1",
+        np.array([int(identity[name][0]) for name in kept]),
+        names,
+    )
+
+
+def _pictures(
+    folder: Path, names: list[str], cache: Path | None, workers: int
+) -> tuple[UInt8[np.ndarray, "m 128 128 3"], Bool[np.ndarray, " n"]]:
+    """The readable photographs, and which ones those are; broken ones are counted and reported."""
+    sizes = [(name, (folder / name).stat().st_size) for name in names]
+    stamp = hashlib.sha256(json.dumps([VERSION, sizes]).encode()).hexdigest()[:12]
+    kept = None if cache is None else cache / f"celeba-{stamp}.npz"
+    if kept is not None and kept.exists():
+        with np.load(kept) as file:
+            return file["images"], file["readable"]
+    with ProcessPoolExecutor(workers) as pool:
+        found = list(pool.map(decode, [folder / name for name in names], chunksize=64))
+    readable = np.array([picture is not None for picture in found])
+    if not readable.all():
+        log.warning("%s: %d unreadable photographs left out", folder, (~readable).sum())
+    if not readable.any():
+        raise ValueError(f"none of the {len(names)} photographs in {folder} can be read")
+    images = np.stack([picture for picture in found if picture is not None])
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(".part")
+        with partial.open("wb") as file:
+            np.savez(file, images=images, readable=readable)
+        partial.replace(kept)
+    return images, readable

@@ -1,0 +1,126 @@
+"""Train the face inpainter on CelebA: `python training/train_inpaint.py --data-dir DIR`.
+
+Stage one is a conditional VAE; in stage two a critic sharpens it. Stop it in any way and start the
+same command again: it goes on as if it had never stopped.
+"""
+
+import time
+from dataclasses import asdict
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from models import checkpoint
+from training import common
+from training.data import celeba
+from training.data.erased import Erased
+from training.inpaint_critic import FaceCritic
+from training.inpaint_plan import (
+    Config,
+    asked,
+    card,
+    composed,
+    critic_terms,
+    drawn_terms,
+    fooled,
+    learning_rates,
+    network_of,
+    preview,
+)
+
+
+def main(cfg: Config) -> None:
+    """Train, resume, save."""
+    with common.locked(cfg.run_dir):
+        train(cfg)
+
+
+def train(cfg: Config) -> None:
+    """The run itself."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and common.has_fast_bf16())
+    tutor = checkpoint.load(cfg.tutor).requires_grad_(False)
+    tutor = tutor.to(device, memory_format=torch.channels_last)
+    faces = celeba.load(cfg.data_dir / "celeba", "train", cfg.cache_dir.expanduser())
+    columns = [faces.names.index(name) for name in cfg.model.attributes]
+    erased = Erased(faces, cfg.model.image_size, cfg.batch_size, cfg.seed, cfg.model.attributes)
+
+    torch.manual_seed(cfg.seed)
+    network = network_of(cfg).to(device, memory_format=torch.channels_last)
+    critic = FaceCritic().to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(network.parameters(), cfg.lr, (0.5, 0.99), fused=True)
+    critic_optimizer = torch.optim.AdamW(critic.parameters(), cfg.lr, (0.0, 0.99), fused=True)
+    parts = {
+        "network": network,
+        "critic": critic,
+        "optimizer": optimizer,
+        "critic_optimizer": critic_optimizer,
+    }
+    ema, start, seconds = common.EMA(network), 0, 0.0
+    paths = {"data_dir", "out_dir", "run_dir", "cache_dir", "tutor", "init"}
+    identity = {k: v for k, v in asdict(cfg).items() if k not in paths}
+    state = common.load_state(cfg.run_dir / "state.pt", identity)
+    if state:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        ema.network.load_state_dict(state["ema"])
+        start, seconds = state["step"], state["seconds"]
+    log = common.MetricLog(cfg.run_dir / "metrics.jsonl", start)
+
+    total = cfg.steps + cfg.sharpen_steps
+    bar = tqdm(total=total, initial=start, mininterval=2)
+    began = time.perf_counter()
+    for step, batch in enumerate(erased.from_step(start, total), start):
+        batch = batch.to(device)
+        rng = np.random.default_rng((cfg.seed, step, 1))
+        noise = torch.from_numpy(rng.standard_normal((len(batch.image), network.config.latent_dim)))
+        free = 0 if step < cfg.steps else len(batch.image) // 2
+        told = asked(batch, free, rng)
+        for some, rate in zip(
+            (optimizer, critic_optimizer), learning_rates(cfg, step), strict=True
+        ):
+            for group in some.param_groups:
+                group["lr"] = rate
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            out = network(batch.image, batch.mask, told, noise.float().to(device), free)
+            face = composed(out, batch)
+            if free:
+                terms = critic_terms(cfg, critic, face, batch, step)
+                critic_optimizer.zero_grad(set_to_none=True)
+                terms.pop("loss").backward()
+                critic_optimizer.step()
+                critic.requires_grad_(False)
+                fooling = fooled(critic, face, batch)
+                critic.requires_grad_(True)
+                terms |= drawn_terms(cfg, out, batch, told, free, tutor, columns)
+                terms["loss"] = terms["loss"] + cfg.critic_weight * fooling
+                terms["fooling"] = fooling
+            else:
+                terms = drawn_terms(cfg, out, batch, told, free, tutor, columns)
+        optimizer.zero_grad(set_to_none=True)
+        terms["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        ema.update(network, step)
+        bar.update()
+        done, now = step + 1, seconds + time.perf_counter() - began
+        if done % cfg.log_every == 0:
+            values = {name: float(term.detach()) for name, term in terms.items()}
+            speed = cfg.batch_size * done / now
+            log.write(step, **values, images_per_s=speed, seconds=now)
+            bar.set_postfix(loss=f"{values['loss']:.2f}", images_per_s=f"{speed:.0f}")
+        if done % cfg.save_every == 0 or done in (cfg.steps, total):
+            states = {name: part.state_dict() for name, part in parts.items()}
+            progress = {"config": identity, "step": done, "seconds": now}
+            common.save_state(
+                cfg.run_dir / "state.pt", progress | states | {"ema": ema.network.state_dict()}
+            )
+            with ema.in_place_of(network):
+                preview(network, batch, cfg.run_dir / f"{done:06d}.png")
+                checkpoint.save(cfg.out_dir, network, card=card(cfg, done, now))
+    bar.close()
+
+
+if __name__ == "__main__":
+    common.run(main, Config)
