@@ -157,6 +157,17 @@ class PointBlock(nn.Module):
         return x + self.out(torch.cat([h.flatten(1).to(up), up.relu_().square_()], -1))
 
 
+def init_convolutions(module: nn.Module) -> None:
+    """He's initialisation (2015) of all convolutions but those that start at zero.
+
+    Without norms torch's own shrinks the signal at every layer: a classifier of faces learnt
+    nothing in 1,400 steps.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d) and part.weight.any():
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+
+
 def init_transformer(module: nn.Module, layers: int) -> None:
     """GPT-2's initialisation: N(0, 0.02), the residual branches' ends divided by sqrt(2 layers)."""
     for name, parameter in module.named_parameters():

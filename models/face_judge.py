@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.blocks import ResBlock
+from models.blocks import ResBlock, init_convolutions
 from models.images import to_rgb
 
 SIZE = 64  # px at which faces are looked at
@@ -65,12 +65,14 @@ class FaceJudge(nn.Module):
             nn.SiLU(),
         )
         self.dropout, self.head = nn.Dropout(0.3), nn.Linear(128, len(config.attributes))
+        init_convolutions(self)
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> FaceJudgement:
         """Faces in [0, 1], of 64x64 or a multiple of it."""
         if x.shape[-1] != SIZE:
             x = F.avg_pool2d(x, x.shape[-1] // SIZE)
-        h, maps = x * 2 - 1, []
+        level = x.mean((1, 2, 3), keepdim=True)
+        h, maps = (x - level) * 4, []
         for stage in self.stages:
             h = stage(h)
             maps.append(h)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.blocks import FilmBlock, ResBlock, TransformerBlock
+from models.blocks import FilmBlock, ResBlock, TransformerBlock, init_convolutions
 from models.face_judge import FaceJudge
 from models.gaussian import DiagonalGaussian
 from models.inpaint_cvae import FaceCVAE
@@ -102,6 +102,7 @@ class Inpainter(nn.Module):
             nn.SiLU(),
             nn.Conv2d(config.tail, 3, 3, padding=1),
         )
+        init_convolutions(self)
 
     def context(
         self, image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]

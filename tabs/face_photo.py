@@ -94,7 +94,7 @@ def region(photo: Pixels, frame: tuple | None) -> Box:
         return 0, 0, width, height
     from models import align
 
-    corners = align.Frame(*frame).to_photo(np.array([[-12, -12], [76, -12], [76, 76], [-12, 76]]))
+    corners = align.Frame(*frame).to_photo(np.array([[-12.0, -12], [76, -12], [76, 76], [-12, 76]]))
     left, top = np.floor(corners.min(0)).astype(int)
     right, bottom = np.ceil(corners.max(0)).astype(int)
     box = max(left, 0), max(top, 0), min(right, width), min(bottom, height)

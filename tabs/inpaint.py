@@ -182,8 +182,10 @@ def build() -> None:
     upload.upload(on_photo, upload, [portrait, pad, shown, kept], **plumbing)
     samples.pick(on_sample, samples, [portrait, pad, shown, kept], **plumbing)
     pad.eyes(on_eyes, [pad, portrait], [portrait, pad, shown], **plumbing)
-    changes = [pad.fill, smile.input, glasses.input, count.release, temperature.release, seed.input]
-    gr.on(changes, on_fill, settings, trigger_mode="always_last", **heavy)
+    latest = {"trigger_mode": "always_last"}
+    pad.fill(on_fill, settings, **latest, **heavy)
+    changes = [smile.input, glasses.input, count.release, temperature.release, seed.input]
+    gr.on(changes, on_fill, settings, **latest, **heavy)
     off.click(on_glasses, pad, [pad, glasses], **plumbing).then(on_fill, settings, **heavy)
     reroll.click(
         None, None, seed, js=f"() => Math.floor(Math.random() * {MAX_SEED})", **plumbing

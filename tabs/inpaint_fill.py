@@ -52,7 +52,7 @@ def fill(
     except ValueError as error:
         raise problem(str(error)) from error
     squares = torch.stack(made).cpu()
-    said = [said(judge.chances(row)) for row in squares]
+    said = [judged(judge.chances(row)) for row in squares]
     share = float(mask.mean())
     warning = (
         f"The hole takes {share:.0%} of the face's square; the model was trained on at most "
@@ -64,12 +64,12 @@ def fill(
         titles,
         squares.numpy(),
         said,
-        f"Before: {said(judge.chances(square[None]))[0]}.",
+        f"Before: {judged(judge.chances(square[None]))[0]}.",
         warning if share > MAX_TRAINED else "",
     )
 
 
-def said(chances: dict[str, list[float]]) -> list[str]:
+def judged(chances: dict[str, list[float]]) -> list[str]:
     """What a separate classifier sees in each face."""
     pairs = zip(chances["Smiling"], chances["Eyeglasses"], strict=True)
     return [f"smile {smile:.0%}, glasses {glasses:.0%}" for smile, glasses in pairs]

@@ -4,31 +4,17 @@ import logging
 
 import numpy as np
 import pytest
+from faces import NAMES, write_celeba
 from PIL import Image
 
 from models.regions import CROP, REGIONS, UNITS
 from training.data import celeba, holes
 from training.data.erased import CORES, Erased, covered
 
-NAMES = ("Eyeglasses", "Male", "Smiling", "Young")
-
 
 @pytest.fixture
 def folder(tmp_path):
-    """Twelve faces: six to train, three valid, three test; each of one colour of its own."""
-    photos = tmp_path / "celeba" / celeba.PHOTOS
-    photos.mkdir(parents=True)
-    attributes, part, identity = ["12", " ".join(NAMES)], [], []
-    for i in range(12):
-        name = f"{i + 1:06}.jpg"
-        Image.new("RGB", celeba.ALIGNED, (20 * i, 100, 50)).save(photos / name, quality=95)
-        row = ["1" if i >> bit & 1 else "-1" for bit in range(4)]
-        attributes.append(f"{name} {'  '.join(row)}")
-        part.append(f"{name} {0 if i < 6 else 1 if i < 9 else 2}")
-        identity.append(f"{name} {100 + i // 2}")
-    for file, lines in zip(celeba.FILES, (attributes, part, identity), strict=True):
-        (photos.parent / file).write_text("\n".join(lines) + "\n")
-    return photos.parent
+    return write_celeba(tmp_path / "celeba")
 
 
 def test_every_face_comes_with_its_own_attributes_and_identity(folder):

@@ -71,7 +71,7 @@ def test_side_by_side_are_two_rows_from_one_noise():
     for title, row in zip(fills.titles, fills.squares, strict=True):
         alone = made(title)[1].squares[0]
         np.testing.assert_array_equal(row, alone)
-    inside = fills.squares.std((0, 1)).max(0) > 0
+    inside = fills.squares.std((0, 1)).max(0) > 1e-3
     difference = (fills.squares[0] - fills.squares[1])[:, :, inside]
     np.testing.assert_allclose(difference, 0.4, atol=1e-5)
 
@@ -82,7 +82,7 @@ def test_what_the_judge_sees_is_said_of_each_and_of_before():
     import torch
 
     for row, words in zip(fills.squares, fills.said, strict=True):
-        assert words == inpaint_fill.said(judge.chances(torch.from_numpy(row)))
+        assert words == inpaint_fill.judged(judge.chances(torch.from_numpy(row)))
     assert fills.before.startswith("Before: smile ")
     shown = inpaint_view.view(photo, fills, face_photo.region(photo, FRAME))
     assert [[tile["said"] for tile in row["tiles"]] for row in shown["rows"]] == fills.said
@@ -298,7 +298,7 @@ def test_a_bad_call_gets_one_sentence(name, client, file):
 
 
 def test_a_photo_without_a_face_says_what_to_do(client, tmp_path):
-    path = saved(tmp_path, Image.new("RGB", (200, 200), "grey"), "PNG")
+    path = saved(tmp_path, Image.new("RGB", (400, 400), "grey"), "PNG")
     with pytest.raises(Exception, match="say where the eyes are"):
         ask(client, path)
 

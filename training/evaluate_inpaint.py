@@ -86,8 +86,10 @@ def smiles(
     return found
 
 
-def glasses_off(judge: FaceJudge, fill: Fill, real: Pictures, seed: int) -> dict[str, float]:
+def glasses_off(judge: FaceJudge, fill: Fill, real: Pictures, seed: int) -> dict[str, float | int]:
     """On faces with clear glasses: how often they are gone, and what else stays as it was."""
+    if not len(real):
+        return {"faces": 0}
     hole = np.tile(holes.fill(REGIONS["glasses"], real.shape[1]), (len(real), 1, 1))
     before, _ = judge.judge(real)
     after, _ = judge.judge(fill(real, hole, wishes(len(real), glasses=OFF), seed))

@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.blocks import init_convolutions
+
 
 class CriticOutput(NamedTuple):
     """Logits of being real: of every place (a place is 8x8 px), and of the whole face."""
@@ -37,6 +39,7 @@ class FaceCritic(nn.Module):
         self.places = nn.Conv2d(before, 1, 1)
         self.far = nn.Sequential(nn.Conv2d(before, before, 3, 2, 1), nn.LeakyReLU(0.2))
         self.whole = nn.Linear(before, 1)
+        init_convolutions(self)
 
     def forward(
         self, face: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]

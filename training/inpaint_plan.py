@@ -50,7 +50,7 @@ class Config:
     critic_lr: float = 2.5e-4
     l1_weight: float = 10.0
     perceptual_weight: float = 2.0
-    kl_weight: float = 0.01
+    kl_weight: float = 0.002
     """Per nat of KL(q || p)."""
     critic_weight: float = 0.5
     wish_weight: float = 0.5
@@ -160,7 +160,7 @@ def preview(model: Inpainter, batch: FaceBatch, path: Path) -> None:
     """A grid: faces with holes, no wish twice, smile, no smile, the real faces."""
     model.eval()
     some = FaceBatch(*(part[:12].cpu() for part in batch))
-    noise = seeded_noise(12, model.config.latent_dim, 0)
+    noise = seeded_noise(len(some.image), model.config.latent_dim, 0)
     rows = [some.image * (1 - some.mask) + 0.5 * some.mask]
     for wish, z in ((UNKNOWN, noise), (UNKNOWN, noise.flip(0)), (ON, noise), (OFF, noise)):
         told = torch.full_like(some.told, UNKNOWN)

@@ -119,6 +119,8 @@ def train(cfg: Config) -> None:
             with ema.in_place_of(network):
                 preview(network, batch, cfg.run_dir / f"{done:06d}.png")
                 checkpoint.save(cfg.out_dir, network, card=card(cfg, done, now))
+                if done == cfg.steps:
+                    checkpoint.save(cfg.run_dir / "stage-one", network)
     bar.close()
 
 

@@ -1,0 +1,147 @@
+"""The inpainting scripts: resume, stages, refusals; all on a few made-up faces."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from faces import NAMES, noisy, write_celeba
+
+from models import checkpoint
+from models.face_judge import FaceJudge, FaceJudgeConfig
+from models.inpaint import OFF, ON, UNKNOWN, InpaintConfig
+from models.inpaint_cvae import FaceCVAEConfig
+from training import common, inpaint_plan, train_face_judge, train_inpaint, train_inpaint_paper
+from training.data import celeba
+from training.data.erased import Erased
+
+TINY = InpaintConfig(32, ("Smiling", "Eyeglasses"), (8, 8, 8), 4, 4, 8, 2)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("faces")
+    noisy(write_celeba(folder / "celeba", 24))
+    torch.manual_seed(0)
+    checkpoint.save(folder / "inpaint-tutor", FaceJudge(FaceJudgeConfig(NAMES, 4)))
+    return folder
+
+
+def config(data_dir: Path, run: Path, **changes: object) -> inpaint_plan.Config:
+    base = inpaint_plan.Config(
+        data_dir=data_dir,
+        out_dir=run / "inpaint",
+        run_dir=run,
+        cache_dir=data_dir / "cache",
+        tutor=data_dir / "inpaint-tutor",
+        model=replace(TINY, image_size=64),
+        steps=5,
+        sharpen_steps=6,
+        penalty_every=2,
+        batch_size=4,
+        log_every=1,
+        save_every=2,
+    )
+    return replace(base, **changes)
+
+
+def paper_config(data_dir: Path, run: Path) -> train_inpaint_paper.Config:
+    return train_inpaint_paper.Config(
+        data_dir=data_dir,
+        out_dir=run / "inpaint",
+        run_dir=run,
+        cache_dir=data_dir / "cache",
+        model=FaceCVAEConfig(32, 8, 4, 9, (8, 8, 8, 8)),
+        steps=5,
+        sharpen_steps=6,
+        batch_size=4,
+        log_every=1,
+        save_every=2,
+    )
+
+
+def outcome(run: Path) -> tuple[bytes, list[dict]]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = [{k: v for k, v in row.items() if "second" not in k and "_s" not in k} for row in rows]
+    return (run / "inpaint" / "model.safetensors").read_bytes(), rows
+
+
+class Stop(BaseException):
+    """Stands for a kill between two steps."""
+
+
+@pytest.mark.parametrize("what", ["ours", "paper"])
+def test_a_resumed_run_equals_the_unbroken_one(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    made, script = (
+        (config, train_inpaint) if what == "ours" else (paper_config, train_inpaint_paper)
+    )
+    script.main(made(data_dir, tmp_path / "whole"))
+    write, left = common.MetricLog.write, [3]
+
+    def until_stopped(log: common.MetricLog, step: int, **values: float) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Stop
+        write(log, step, **values)
+
+    monkeypatch.setattr(common.MetricLog, "write", until_stopped)
+    stops = 0
+    for _ in range(20):
+        left[0] = 3
+        try:
+            script.main(made(data_dir, tmp_path / "broken"))
+            break
+        except Stop:
+            stops += 1
+    assert stops >= 3
+    assert outcome(tmp_path / "broken") == outcome(tmp_path / "whole")
+
+
+def test_stage_two_goes_on_from_stage_one_and_the_size_may_change(data_dir: Path, tmp_path: Path):
+    first = config(data_dir, tmp_path / "one", sharpen_steps=0)
+    train_inpaint.main(first)
+    rows = outcome(tmp_path / "one")[1]
+    assert "critic" not in rows[-1]
+    assert (tmp_path / "one" / "stage-one" / "model.safetensors").exists()
+    second = config(
+        data_dir, tmp_path / "two", steps=0, init=tmp_path / "one" / "inpaint",
+        model=replace(TINY, image_size=128),
+    )  # fmt: skip
+    train_inpaint.main(second)
+    assert {"critic", "r1", "wish"} <= set().union(*outcome(tmp_path / "two")[1])
+    assert checkpoint.load(tmp_path / "two" / "inpaint").config.image_size == 128
+
+
+def test_other_settings_are_refused(data_dir: Path, tmp_path: Path):
+    train_inpaint.main(config(data_dir, tmp_path, sharpen_steps=0))
+    with pytest.raises(ValueError, match=r"kl_weight 0\.002, now 0\.5"):
+        train_inpaint.main(config(data_dir, tmp_path, sharpen_steps=0, kl_weight=0.5))
+
+
+def test_wishes_are_made_for_free_rows_where_the_hole_allows_them(data_dir: Path):
+    faces = celeba.load(data_dir / "celeba", "train")
+    batch = Erased(faces, 64, 400, 0, TINY.attributes)[0]
+    told = inpaint_plan.asked(batch, 300, np.random.default_rng(0))
+    assert torch.equal(told[:100], batch.told[:100])
+    fixed = ~batch.covered[100:]
+    assert torch.equal(told[100:][fixed], batch.told[100:][fixed])
+    smiles = told[100:, 0][batch.covered[100:, 0]]
+    shares = [float((smiles == state).float().mean()) for state in (OFF, ON, UNKNOWN)]
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.1)
+    glasses = told[100:, 1][batch.covered[100:, 1]]
+    assert 0 < float((glasses == ON).float().mean()) < 0.25
+
+
+def test_the_judge_learns_and_is_saved(data_dir: Path, tmp_path: Path, capsys):
+    cfg = train_face_judge.Config(
+        data_dir=data_dir, out_dir=tmp_path / "inpaint-judge", cache_dir=data_dir / "cache",
+        width=4, steps=6, batch_size=4,
+    )  # fmt: skip
+    train_face_judge.main(cfg)
+    judge = checkpoint.load(tmp_path / "inpaint-judge")
+    assert judge.config == FaceJudgeConfig(NAMES, 4)
+    assert "valid accuracy: Smiling" in "".join(capsys.readouterr())

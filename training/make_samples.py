@@ -1,0 +1,73 @@
+"""Faces for the page, made up by our own inpainter: `python training/make_samples.py`.
+
+A hole that is the whole picture is filled, then its parts are filled again in turn, each given the
+rest, as Gibbs sampling does: a face of parts that agree. No photograph goes into it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from models import checkpoint
+from models.inpaint import UNKNOWN, Inpainter, seeded_noise
+from models.regions import REGIONS, Region
+from training import common
+from training.data import holes
+
+ORDER = ("lower face", "glasses", "nose", "mouth", "eyes")
+HAIR = (Region(0, 0, 22, 64), Region(0, 0, 64, 14), Region(0, 50, 64, 64), Region(44, 0, 64, 64))
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is made."""
+
+    checkpoint_dir: Path = Path("checkpoints/inpaint")
+    out_dir: Path = Path("tabs/assets/faces")
+    seeds: tuple[int, ...] = tuple(range(6))
+    """One face each; chosen by eye."""
+    rounds: int = 2
+    """Times that every part is filled again."""
+    temperature: float = 0.8
+    side: int = 256
+    """Px of the pictures that are written, enlarged from the network's."""
+
+
+@torch.inference_mode()
+def faces(
+    model: Inpainter, seeds: tuple[int, ...], rounds: int, temperature: float
+) -> Float[Tensor, "n 3 s s"]:
+    """One made-up face for each seed."""
+    size, z = model.config.image_size, model.config.latent_dim
+    told = torch.full((len(seeds), len(model.config.attributes)), UNKNOWN)
+    x = torch.full((len(seeds), 3, size, size), 0.5)
+    parts = [np.ones((size, size), bool)]
+    around = [holes.fill(region, size) for region in HAIR]
+    parts += rounds * [*around, *(holes.fill(REGIONS[name], size) for name in ORDER)]
+    for i, part in enumerate(parts):
+        noise = torch.cat([seeded_noise(1, z, 1_000 * seed + i) for seed in seeds])
+        mask = torch.from_numpy(part).float().expand(len(seeds), 1, size, size)
+        x = model.fill(x, mask, told, noise, temperature)
+    return x
+
+
+def main(cfg: Config) -> None:
+    """Write one PNG for each seed, and take those of an earlier run away."""
+    made = faces(checkpoint.load(cfg.checkpoint_dir), cfg.seeds, cfg.rounds, cfg.temperature)
+    cfg.out_dir.mkdir(parents=True, exist_ok=True)
+    for old in cfg.out_dir.glob("face-*.png"):
+        old.unlink()
+    for i, face in enumerate(made):
+        pixels = (face * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        large = Image.fromarray(pixels).resize((cfg.side, cfg.side), Image.Resampling.BICUBIC)
+        with common.replacing(cfg.out_dir / f"face-{i:02}.png") as file:
+            large.save(file, "PNG", optimize=True)
+
+
+if __name__ == "__main__":
+    common.run(main, Config)
