@@ -5,7 +5,6 @@ completions, the app's whole handler, and `python app.py` until its page answers
 into checkpoints/sketch/metrics.json.
 """
 
-import json
 import os
 import socket
 import statistics
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from timing import in_fresh_python, keep, seconds
 
 from models import checkpoint
 from models.images import rasterise
@@ -31,18 +31,6 @@ HALF_CAT = [
     [[190, 215, 200, 150], [40, 120, 190, 225]],
     [[95, 97, 99], [130, 132, 130]],
 ]
-
-
-def seconds(act: Callable[[], object], repeats: int) -> float:
-    """Median seconds of one call, after two that are not counted."""
-    for _ in range(2):
-        act()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        act()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
 
 
 def training_step(stock: bool) -> Callable[[], None]:
@@ -64,17 +52,6 @@ def training_step(stock: bool) -> Callable[[], None]:
         optimizer.step()
 
     return step
-
-
-def in_fresh_python(what: str, fast_allocator: bool) -> float:
-    """Median seconds a step for `what` (stock, ours), with or without the allocator setting."""
-    env = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
-    if fast_allocator:
-        env["GLIBC_TUNABLES"] = common.ALLOCATOR
-    done = subprocess.run(
-        [sys.executable, __file__, what], env=env, capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)
 
 
 def app_start() -> float:
@@ -102,8 +79,8 @@ def main() -> None:
     if sys.argv[1:]:
         print(seconds(training_step(sys.argv[1] == "stock"), 8))
         return
-    stock = BATCH / in_fresh_python("stock", fast_allocator=False)
-    ours = BATCH / in_fresh_python("ours", fast_allocator=True)
+    stock = BATCH / in_fresh_python(__file__, "stock", fast_allocator=False)
+    ours = BATCH / in_fresh_python(__file__, "ours", fast_allocator=True)
     model, ink = checkpoint.load("sketch"), rasterise(HALF_CAT)
     published = SketchCVAE().eval()
     drawing = {"strokes": HALF_CAT, "erase": [False] * len(HALF_CAT), "base": None}
@@ -119,12 +96,7 @@ def main() -> None:
         "handler_16_ms": 1e3 * seconds(lambda: tab.on_complete(drawing, *settings), 15),
         "app_start_s": statistics.median(app_start() for _ in range(3)),
     }
-    path = ROOT / "checkpoints" / "sketch" / "metrics.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    checkpoint.write(
-        path.parent, {path.name: json.dumps(kept | {"speed": speed}, indent=2).encode()}
-    )
-    print(json.dumps(speed, indent=2))
+    keep("sketch", speed)
 
 
 if __name__ == "__main__":

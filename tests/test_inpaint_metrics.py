@@ -139,4 +139,5 @@ def test_samples_are_made_of_seeds_alone(trained: Path):
     make_samples.main(cfg)
     assert first == [path.read_bytes() for path in sorted(cfg.out_dir.iterdir())]
     assert len(set(first)) == 2
-    assert Image.open(cfg.out_dir / "face-00.png").size == (256, 256)
+    with Image.open(cfg.out_dir / "face-00.png") as face:
+        assert face.size == (256, 256)

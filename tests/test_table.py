@@ -10,15 +10,17 @@ from training import table
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_readme_shows_the_measured_figures():
-    measured = json.loads((ROOT / "checkpoints" / "sketch" / "metrics.json").read_text())
+@pytest.mark.parametrize("stem", ["sketch", "inpaint"])
+def test_the_readme_shows_the_measured_figures(stem: str):
+    measured = json.loads((ROOT / "checkpoints" / stem / "metrics.json").read_text())
     readme = (ROOT / "README.md").read_text()
-    assert table.put_into(readme, table.sketch_table(measured)) == readme
+    made = {"sketch": table.sketch_table, "inpaint": table.inpaint_table}[stem](measured)
+    assert table.put_into(readme, made, stem) == readme
 
 
 def test_a_lost_marker_is_said():
     with pytest.raises(ValueError, match="lost its markers"):
-        table.put_into("# Nothing here", "| a |")
+        table.put_into("# Nothing here", "| a |", "sketch")
 
 
 def test_only_what_was_measured_has_a_row():

@@ -182,8 +182,8 @@ def main(cfg: Config) -> None:
     text = json.dumps(result, indent=2)
     checkpoint.write(cfg.checkpoint_dir, {path.name: f"{text}\n".encode()})
     if cfg.readme:
-        readme = table.put_into(cfg.readme.read_text(), table.sketch_table(result))
-        cfg.readme.write_text(readme)
+        made = table.put_into(cfg.readme.read_text(), table.sketch_table(result), "sketch")
+        cfg.readme.write_text(made)
     print(text)  # noqa: T201
 
 

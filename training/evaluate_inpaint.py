@@ -15,7 +15,7 @@ from models.images import to_rgb
 from models.inpaint import OFF, ON, UNKNOWN, Inpainter, seeded_noise
 from models.inpaint_cvae import FaceCVAE
 from models.regions import REGIONS, Region
-from training import common, inpaint_metrics, metrics
+from training import common, inpaint_metrics, metrics, table
 from training.data import celeba, holes
 from training.inpaint_metrics import Holes, Pictures
 
@@ -39,6 +39,8 @@ class Config:
     judge_dir: Path = Path("checkpoints/inpaint-judge")
     remark: str = ""
     """A sentence under the table: how long each was trained, say."""
+    readme: Path | None = Path("README.md")
+    """Gets the table; None leaves it alone."""
     split: Literal["valid", "test"] = "test"
     seed: int = 0
 
@@ -204,6 +206,9 @@ def main(cfg: Config) -> None:
     result = (json.loads(path.read_text()) if path.exists() else {}) | result
     text = json.dumps(result, indent=2)
     checkpoint.write(cfg.checkpoint_dir, {path.name: f"{text}\n".encode()})
+    if cfg.readme:
+        made = table.put_into(cfg.readme.read_text(), table.inpaint_table(result), "inpaint")
+        cfg.readme.write_text(made)
     print(text)  # noqa: T201
 
 

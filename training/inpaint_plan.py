@@ -52,7 +52,7 @@ class Config:
     perceptual_weight: float = 2.0
     kl_weight: float = 0.002
     """Per nat of KL(q || p)."""
-    critic_weight: float = 0.5
+    critic_weight: float = 1.0
     wish_weight: float = 0.5
     penalty_weight: float = 1.0
     """Of R1 and R2, each taken at every `penalty_every`-th step and as many times as strong."""

@@ -1,9 +1,10 @@
-"""The README's results table, made from a checkpoint's metrics.json by `evaluate.py`."""
+"""The README's results tables, made from each checkpoint's metrics.json by the evaluations."""
 
 import re
 from typing import Any
 
-START, END = "<!-- sketch results: made by training/evaluate.py -->", "<!-- end -->"
+START = "<!-- {} results: made by its evaluation -->"
+END = "<!-- end -->"
 
 
 def sketch_table(m: dict[str, Any]) -> str:
@@ -63,9 +64,80 @@ def sketch_table(m: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def put_into(readme: str, table: str) -> str:
-    """`readme` with the table between its markers."""
-    if START not in readme or END not in readme:
-        raise ValueError(f"the README has lost its markers {START!r} and {END!r}: put them back")
-    pattern = re.escape(START) + ".*?" + re.escape(END)
-    return re.sub(pattern, lambda _: f"{START}\n{table}\n{END}", readme, count=1, flags=re.DOTALL)
+def inpaint_table(m: dict[str, Any]) -> str:
+    """Markdown; baselines that were not measured are left out."""
+    lines = [f"{m['faces']} {m['split']} faces of people who are in no other split, at "]
+    lines[0] += f"{m['image_size']}x{m['image_size']} px."
+    lines += [
+        "",
+        "| hole | PSNR, dB | SSIM | sharpness | Fréchet distance |",
+        "|---|---|---|---|---|",
+    ]
+    names = {
+        "ours": "**ours**",
+        "ours_mean_of_8": "ours, mean of 8",
+        "stage_one": "ours before the critic",
+        "paper": "the paper's CVAE",
+        "paper_mean_of_8": "the paper's, mean of 8",
+        "telea": "OpenCV, Telea",
+        "navier_stokes": "OpenCV, Navier-Stokes",
+        "mean_colour": "mean colour",
+    }
+    for size, told in (("small", "2-5 %"), ("large", "8-14 %")):
+        for key, name in names.items():
+            if key in m["in_the_hole"]:
+                row = m["in_the_hole"][key][size]
+                lines.append(
+                    f"| {told}, {name} | {row['psnr']:.2f} | {row['ssim']:.3f} | "
+                    f"{row['sharpness']:.2f} | {row['frechet']:.3f} |"
+                )
+    lines += ["", "| the judge sees a smile | smile asked, serious before | smile asked, smiling |"]
+    lines[-1] += " no smile asked, smiling before | no smile asked, serious |"
+    lines += ["|---|---|---|---|---|"]
+    for key, who in (("ours", "ours"), ("paper", "the paper's CVAE")):
+        for region, name in (("lower_face", "lower face"), ("mouth", "mouth")):
+            if key in m["smiles"]:
+                row = m["smiles"][key][region]
+                cells = [
+                    f"{row[f'{wish}_asked_{before}_before']:.1%}"
+                    for wish, before in (
+                        ("smile", "serious"),
+                        ("smile", "smiling"),
+                        ("no_smile", "smiling"),
+                        ("no_smile", "serious"),
+                    )
+                ]
+                lines.append(f"| {who}, {name} | {' | '.join(cells)} |")
+    judge, off = m["judge"], m["glasses_off"]
+    lines += [
+        "",
+        f"Of real faces it sees one on {judge['smiles_seen_on_smiling']:.1%} of the smiling and "
+        f"{judge['smiles_seen_on_serious']:.1%} of the serious ones.",
+    ]
+    if off["faces"]:
+        kept = ", ".join(
+            f"{name} {off[f'{name}_kept']:.0%}" for name in ("Male", "Young", "Smiling")
+        )
+        lines[-1] += (
+            f" Glasses off, {off['faces']} faces with clear ones: gone on {off['gone']:.0%}; "
+            f"unchanged: {kept}."
+        )
+    spread = m["diversity"]
+    lines[-1] += (
+        f" Mean pairwise RMSE of 8 fills in the large hole: {spread['temperature_1']:.3f} at "
+        f"temperature 1, {spread['temperature_0']:.3f} at 0."
+    )
+    if "speed" in m:
+        lines[-1] += f" 4 fills take {m['speed']['inpaint_4_ms']:.0f} ms."
+    if m.get("remark"):
+        lines += ["", m["remark"]]
+    return "\n".join(lines)
+
+
+def put_into(readme: str, table: str, stem: str) -> str:
+    """`readme` with the table between the markers of `stem`."""
+    start = START.format(stem)
+    if start not in readme or END not in readme:
+        raise ValueError(f"the README has lost its markers {start!r} and {END!r}: put them back")
+    pattern = re.escape(start) + ".*?" + re.escape(END)
+    return re.sub(pattern, lambda _: f"{start}\n{table}\n{END}", readme, count=1, flags=re.DOTALL)
