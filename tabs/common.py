@@ -20,6 +20,17 @@ def asset(name: str) -> str:
     return (ASSETS / name).read_text("utf-8")
 
 
+def component(value: dict, name: str, **layout) -> gr.HTML:
+    """A component of our own, from the assets `name`.html and `name`.js."""
+    return gr.HTML(
+        value,
+        html_template=asset(f"{name}.html"),
+        js_on_load=asset(f"{name}.js"),
+        apply_default_css=False,
+        **layout,
+    )
+
+
 def problem(text: str) -> gr.Error:
     """A sentence for the visitor, with no stack trace in the page, the reply or the log."""
     return gr.Error(text, title="That did not work", duration=8, print_exception=False)

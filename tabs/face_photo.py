@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageDraw
 
-from tabs.common import asset, brief, problem
+from tabs.common import brief, component, problem
 from tabs.pictures import jpeg
 
 EMPTY = {
@@ -39,14 +39,7 @@ class Portrait(NamedTuple):
 
 def pad(**layout: str) -> gr.HTML:
     """The photo with its holes; events `fill` (the holes changed) and `eyes` (both clicked)."""
-    return gr.HTML(
-        EMPTY,
-        html_template=asset("face.html"),
-        js_on_load=asset("face.js"),
-        apply_default_css=False,
-        elem_classes="pad face-pad",
-        **layout,
-    )
+    return component(EMPTY, "face", elem_classes="pad face-pad", **layout)
 
 
 def read(path: str | Path) -> Pixels:

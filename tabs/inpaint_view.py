@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from PIL import Image
 
-from tabs.common import asset
+from tabs.common import asset, component
 from tabs.face_photo import Box, Pixels, Portrait
 from tabs.pictures import jpeg, ramp
 
@@ -32,14 +32,7 @@ class Fills(NamedTuple):
 
 def results(**layout: str) -> gr.HTML:
     """The fills; its event `pick` sets `chosen` to [row, tile]."""
-    return gr.HTML(
-        START,
-        html_template=asset("fills.html"),
-        js_on_load=asset("fills.js"),
-        apply_default_css=False,
-        elem_classes="results",
-        **layout,
-    )
+    return component(START, "fills", elem_classes="results", **layout)
 
 
 def samples(files: list[Path]) -> gr.HTML:

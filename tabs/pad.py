@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
-from tabs.common import asset, brief, problem, uploaded
+from tabs.common import brief, component, problem, uploaded
 
 SIDE, PEN, ERASER = 256, 12, 24  # models.images.CANVAS, PEN, ERASER; a test compares them
 MAX_STROKES, MAX_POINTS, REACH = 1_000, 20_000, 4 * SIDE
@@ -28,17 +28,7 @@ Ink = Float32[np.ndarray, "64 64"]
 
 def pad(**layout: str) -> gr.HTML:
     """The pad; its event `live` asks for a completion, at each change and while one draws."""
-    return gr.HTML(
-        EMPTY,
-        html_template=asset("pad.html"),
-        js_on_load=asset("pad.js"),
-        apply_default_css=False,
-        elem_classes="pad",
-        side=SIDE,
-        pen=PEN,
-        eraser=ERASER,
-        **layout,
-    )
+    return component(EMPTY, "pad", elem_classes="pad", side=SIDE, pen=PEN, eraser=ERASER, **layout)
 
 
 def read(drawing: object) -> Ink:

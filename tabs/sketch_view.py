@@ -6,7 +6,7 @@ import gradio as gr
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from tabs.common import asset
+from tabs.common import component
 from tabs.pictures import ACCENT, PAPER, ramp, url
 
 INK = 0
@@ -27,14 +27,7 @@ class Completions(NamedTuple):
 
 def results(**layout: str) -> gr.HTML:
     """The grid of completions; its event `pick` sets `chosen` in its value."""
-    return gr.HTML(
-        START,
-        html_template=asset("results.html"),
-        js_on_load=asset("results.js"),
-        apply_default_css=False,
-        elem_classes="results",
-        **layout,
-    )
+    return component(START, "results", elem_classes="results", **layout)
 
 
 def spread(

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from models import checkpoint
 from models.face_judge import FaceJudge, FaceJudgeConfig
@@ -198,7 +197,8 @@ def _in_hole(*parts: torch.Tensor) -> list[torch.Tensor]:
 def test_wishes_count_where_they_may():
     logits, asked = torch.randn(5, 2), torch.rand(5, 2) > 0.5
     counts = torch.tensor([[1, 0]] * 5).bool()
-    expected = F.binary_cross_entropy_with_logits(logits[:, 0], asked[:, 0].float())
+    far = [2 - (1 if a else -1) * float(x) for x, a in zip(logits[:, 0], asked[:, 0], strict=True)]
+    expected = torch.tensor(np.mean([max(0.0, each) for each in far])).float()
     torch.testing.assert_close(inpaint_critic.wish_loss(logits, asked, counts), expected)
     assert inpaint_critic.wish_loss(logits, asked, counts & False) == 0
 

@@ -371,6 +371,6 @@ def test_corrupt_and_huge_uploads_get_one_sentence(client, tmp_path):
             ask(client, handle_file(tmp_path / f"{name}.png"))
 
 
-def test_only_the_one_endpoint_is_public(client):
+def test_only_the_endpoints_are_public(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert list(named) == ["/complete_sketch"]
+    assert list(named) == ["/complete_sketch", "/inpaint_face"]

@@ -14,8 +14,7 @@ ROOT = Path(__file__).parent.parent
 def test_the_readme_shows_the_measured_figures(stem: str):
     measured = json.loads((ROOT / "checkpoints" / stem / "metrics.json").read_text())
     readme = (ROOT / "README.md").read_text()
-    made = {"sketch": table.sketch_table, "inpaint": table.inpaint_table}[stem](measured)
-    assert table.put_into(readme, made, stem) == readme
+    assert table.put_into(readme, table.TABLES[stem](measured), stem) == readme
 
 
 def test_a_lost_marker_is_said():

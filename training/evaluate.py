@@ -3,7 +3,6 @@
 Writes the results into the checkpoint's metrics.json and prints the README's table.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -176,15 +175,7 @@ def evaluate_sketch(cfg: Config) -> dict[str, Any]:
 
 def main(cfg: Config) -> None:
     """Evaluate, merge into metrics.json, print."""
-    result = evaluate_sketch(cfg)
-    path = cfg.checkpoint_dir / "metrics.json"
-    result = (json.loads(path.read_text()) if path.exists() else {}) | result
-    text = json.dumps(result, indent=2)
-    checkpoint.write(cfg.checkpoint_dir, {path.name: f"{text}\n".encode()})
-    if cfg.readme:
-        made = table.put_into(cfg.readme.read_text(), table.sketch_table(result), "sketch")
-        cfg.readme.write_text(made)
-    print(text)  # noqa: T201
+    table.record(cfg.checkpoint_dir, evaluate_sketch(cfg), cfg.readme, "sketch")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Evaluate the face inpainter on held-out faces: `python training/evaluate_inpaint.py`."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,15 +200,7 @@ def evaluate_inpaint(cfg: Config) -> dict[str, Any]:
 
 def main(cfg: Config) -> None:
     """Evaluate, merge into metrics.json, print."""
-    result = evaluate_inpaint(cfg)
-    path = cfg.checkpoint_dir / "metrics.json"
-    result = (json.loads(path.read_text()) if path.exists() else {}) | result
-    text = json.dumps(result, indent=2)
-    checkpoint.write(cfg.checkpoint_dir, {path.name: f"{text}\n".encode()})
-    if cfg.readme:
-        made = table.put_into(cfg.readme.read_text(), table.inpaint_table(result), "inpaint")
-        cfg.readme.write_text(made)
-    print(text)  # noqa: T201
+    table.record(cfg.checkpoint_dir, evaluate_inpaint(cfg), cfg.readme, "inpaint")
 
 
 if __name__ == "__main__":

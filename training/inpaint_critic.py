@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 from models.blocks import init_convolutions
 
+SURE = 2.0  # a logit: 88 %
+
 
 class CriticOutput(NamedTuple):
     """Logits of being real: of every place (a place is 8x8 px), and of the whole face."""
@@ -84,6 +86,9 @@ def perceptual(drawn: list[Tensor], real: list[Tensor]) -> Float[Tensor, " b"]:
 def wish_loss(
     logits: Float[Tensor, "b k"], asked: Bool[Tensor, "b k"], counts: Bool[Tensor, "b k"]
 ) -> Tensor:
-    """-log p(what was asked), nats, mean over the wishes that count."""
-    nll = F.binary_cross_entropy_with_logits(logits, asked.float(), reduction="none")
-    return (nll * counts).sum() / counts.sum().clamp(min=1)
+    """How far the tutor's logit is from SURE on the side that was asked for, mean of what counts.
+
+    A hinge: beyond it there is nothing to be won but patterns that please the tutor alone.
+    """
+    short = F.relu(SURE - torch.where(asked, logits, -logits))
+    return (short * counts).sum() / counts.sum().clamp(min=1)

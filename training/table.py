@@ -1,7 +1,11 @@
 """The README's results tables, made from each checkpoint's metrics.json by the evaluations."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
+
+from models import checkpoint
 
 START = "<!-- {} results: made by its evaluation -->"
 END = "<!-- end -->"
@@ -141,3 +145,17 @@ def put_into(readme: str, table: str, stem: str) -> str:
         raise ValueError(f"the README has lost its markers {start!r} and {END!r}: put them back")
     pattern = re.escape(start) + ".*?" + re.escape(END)
     return re.sub(pattern, lambda _: f"{start}\n{table}\n{END}", readme, count=1, flags=re.DOTALL)
+
+
+TABLES = {"sketch": sketch_table, "inpaint": inpaint_table}
+
+
+def record(folder: Path, measured: dict[str, Any], readme: Path | None, stem: str) -> None:
+    """Merge what was measured into metrics.json, put it in the README, print it."""
+    path = folder / "metrics.json"
+    result = (json.loads(path.read_text()) if path.exists() else {}) | measured
+    text = json.dumps(result, indent=2)
+    checkpoint.write(folder, {path.name: f"{text}\n".encode()})
+    if readme:
+        readme.write_text(put_into(readme.read_text(), TABLES[stem](result), stem))
+    print(text)  # noqa: T201

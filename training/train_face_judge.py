@@ -49,6 +49,26 @@ def augmented(faces: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
     return ((x - 0.5) * (1 + contrast) + 0.5 + light).clamp(0, 1)
 
 
+def card(cfg: Config) -> str:
+    """The model card."""
+    options = f"--out-dir {cfg.out_dir} --seed {cfg.seed} --width {cfg.width}"
+    return f"""---
+license: other
+license_name: celeba-non-commercial-research
+library_name: pytorch
+tags: [image-classification, celeba]
+---
+# Latent Studio: {cfg.out_dir.name}
+
+Says which of CelebA's 40 attributes a face of 64x64 px in CelebA's frame shows.
+
+- Data: CelebA (Liu et al. 2015), for non-commercial research only; so are these weights.
+- Command: `python training/train_face_judge.py {options}`
+- Last run: {cfg.steps} steps of {cfg.batch_size} faces.
+- For judging fills, not people: its words on a person are the data set's prejudices.
+"""
+
+
 def main(cfg: Config) -> None:
     """Train on real faces; print the accuracy on the valid split."""
     torch.manual_seed(cfg.seed)
@@ -75,7 +95,7 @@ def main(cfg: Config) -> None:
         if step % 50 == 0:
             bar.set_postfix(loss=f"{float(loss.detach()):.3f}")
     with ema.in_place_of(judge):
-        checkpoint.save(cfg.out_dir, judge)
+        checkpoint.save(cfg.out_dir, judge, card=card(cfg))
     valid = celeba.load(folder, "valid", cache)
     logits, _ = checkpoint.load(cfg.out_dir).judge(valid.images)
     right = (logits > 0) == valid.attributes
