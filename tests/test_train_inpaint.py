@@ -1,6 +1,5 @@
 """The inpainting scripts: resume, stages, refusals; all on a few made-up faces."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from faces import NAMES, noisy, write_celeba
+from stopped import outcome, stopped_and_resumed
 
 from models import checkpoint
 from models.face_judge import FaceJudge, FaceJudgeConfig
@@ -62,16 +62,6 @@ def paper_config(data_dir: Path, run: Path) -> train_inpaint_paper.Config:
     )
 
 
-def outcome(run: Path) -> tuple[bytes, list[dict]]:
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    rows = [{k: v for k, v in row.items() if "second" not in k and "_s" not in k} for row in rows]
-    return (run / "inpaint" / "model.safetensors").read_bytes(), rows
-
-
-class Stop(BaseException):
-    """Stands for a kill between two steps."""
-
-
 @pytest.mark.parametrize("what", ["ours", "paper"])
 def test_a_resumed_run_equals_the_unbroken_one(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
@@ -80,31 +70,20 @@ def test_a_resumed_run_equals_the_unbroken_one(
         (config, train_inpaint) if what == "ours" else (paper_config, train_inpaint_paper)
     )
     script.main(made(data_dir, tmp_path / "whole"))
-    write, left = common.MetricLog.write, [3]
-
-    def until_stopped(log: common.MetricLog, step: int, **values: float) -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise Stop
-        write(log, step, **values)
-
-    monkeypatch.setattr(common.MetricLog, "write", until_stopped)
-    stops = 0
-    for _ in range(20):
-        left[0] = 3
-        try:
-            script.main(made(data_dir, tmp_path / "broken"))
-            break
-        except Stop:
-            stops += 1
+    stops = stopped_and_resumed(
+        monkeypatch,
+        common.MetricLog,
+        "write",
+        lambda: script.main(made(data_dir, tmp_path / "broken")),
+    )
     assert stops >= 3
-    assert outcome(tmp_path / "broken") == outcome(tmp_path / "whole")
+    assert outcome(tmp_path / "broken", "inpaint") == outcome(tmp_path / "whole", "inpaint")
 
 
 def test_stage_two_goes_on_from_stage_one_and_the_size_may_change(data_dir: Path, tmp_path: Path):
     first = config(data_dir, tmp_path / "one", sharpen_steps=0)
     train_inpaint.main(first)
-    rows = outcome(tmp_path / "one")[1]
+    rows = outcome(tmp_path / "one", "inpaint")[1]
     assert "critic" not in rows[-1]
     assert (tmp_path / "one" / "stage-one" / "model.safetensors").exists()
     second = config(
@@ -112,7 +91,7 @@ def test_stage_two_goes_on_from_stage_one_and_the_size_may_change(data_dir: Path
         model=replace(TINY, image_size=128),
     )  # fmt: skip
     train_inpaint.main(second)
-    assert {"critic", "r1", "wish"} <= set().union(*outcome(tmp_path / "two")[1])
+    assert {"critic", "r1", "wish"} <= set().union(*outcome(tmp_path / "two", "inpaint")[1])
     assert checkpoint.load(tmp_path / "two" / "inpaint").config.image_size == 128
 
 

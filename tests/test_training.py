@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stopped import outcome, stopped_and_resumed
 
 from models import checkpoint
 from models.sketch import SketchCompleter
@@ -60,39 +61,14 @@ def config(data_dir: Path, run: Path, **changes: object) -> sketch_plan.Config:
     return replace(base, **changes)
 
 
-def outcome(run: Path) -> tuple[bytes, list[dict]]:
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    rows = [{k: v for k, v in row.items() if "second" not in k and "_s" not in k} for row in rows]
-    return (run / "sketch" / "model.safetensors").read_bytes(), rows
-
-
-class Stop(BaseException):
-    """Stands for a kill between two steps."""
-
-
 @pytest.mark.parametrize("architecture", ["strokes", "paper"])
 def test_a_resumed_run_equals_the_unbroken_one(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str
 ):
     train_sketch.main(config(data_dir, tmp_path / "whole", architecture=architecture))
     cfg = config(data_dir, tmp_path / "broken", architecture=architecture)
-    update, left = common.EMA.update, [3]
-
-    def until_stopped(ema: common.EMA, network: torch.nn.Module, *when: float) -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise Stop
-        update(ema, network, *when)
-
-    monkeypatch.setattr(common.EMA, "update", until_stopped)
-    for _ in range(20):
-        left[0] = 3
-        try:
-            train_sketch.main(cfg)
-            break
-        except Stop:
-            continue
-    assert outcome(tmp_path / "broken") == outcome(tmp_path / "whole")
+    stopped_and_resumed(monkeypatch, common.EMA, "update", lambda: train_sketch.main(cfg))
+    assert outcome(tmp_path / "broken", "sketch") == outcome(tmp_path / "whole", "sketch")
 
 
 def test_kill_9_then_the_same_command_goes_on(data_dir: Path, tmp_path: Path):
@@ -116,7 +92,7 @@ def test_kill_9_then_the_same_command_goes_on(data_dir: Path, tmp_path: Path):
     again = [str(part).replace(str(run), str(whole)) for part in command]
     done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert outcome(run) == outcome(whole)
+    assert outcome(run, "sketch") == outcome(whole, "sketch")
 
 
 def launched(data_dir: Path, out: Path, processes: int) -> dict:
