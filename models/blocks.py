@@ -153,8 +153,9 @@ class PointBlock(nn.Module):
         """`forward` for the next position alone, the memory and the earlier ones in `cache`."""
         width, e, _, wide = self.parts
         q, key_value, up = self.into(self.norm(x)).split((width, 2 * e, wide), -1)
-        h = cache.attend(q.float().unflatten(-1, (self.heads, -1)), key_value)
-        return x + self.out(torch.cat([h.flatten(1).to(up), up.relu_().square_()], -1))
+        h = cache.attend(q.float().view(-1, self.heads, e), key_value)
+        up = up.relu_()
+        return x + self.out(torch.cat([h.view(-1, width).to(up), up.mul_(up)], -1))
 
 
 def init_convolutions(module: nn.Module) -> None:

@@ -137,7 +137,7 @@ def build() -> None:
             label = gr.Dropdown(["any", *LABELS], value="any", label="It is a drawing of")
             count = gr.Slider(1, MAX_SHOWN, 16, step=1, label="How many", buttons=[])
             temperature = gr.Slider(
-                0, MAX_TEMPERATURE, 0.8, step=0.05, label="Temperature", buttons=[]
+                0, MAX_TEMPERATURE, 1.0, step=0.05, label="Temperature", buttons=[]
             )
             with gr.Row(elem_classes="studio-pair"):
                 seed = gr.Number(

@@ -29,7 +29,7 @@ class Config:
 
     checkpoint_dir: Path = Path("checkpoints/inpaint")
     out_dir: Path = Path("tabs/assets/faces")
-    seeds: tuple[int, ...] = tuple(range(6))
+    seeds: tuple[int, ...] = tuple(range(10))
     """One face each; chosen by eye."""
     rounds: int = 2
     """Times that every part is filled again."""
