@@ -1,6 +1,5 @@
 """What the benchmarks share."""
 
-import json
 import os
 import statistics
 import subprocess
@@ -9,8 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from models import checkpoint
-from training import common
+from training import common, table
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,9 +37,5 @@ def in_fresh_python(script: str, what: str, fast_allocator: bool) -> float:
 
 
 def keep(stem: str, speed: dict[str, float]) -> None:
-    """Print the figures and put them into the checkpoint's metrics.json."""
-    path = ROOT / "checkpoints" / stem / "metrics.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    text = json.dumps(kept | {"speed": speed}, indent=2)
-    checkpoint.write(path.parent, {path.name: f"{text}\n".encode()})
-    print(json.dumps(speed, indent=2))
+    """Put the figures into the checkpoint's metrics.json and the README's table, and print all."""
+    table.record(ROOT / "checkpoints" / stem, {"speed": speed}, ROOT / "README.md", stem)
