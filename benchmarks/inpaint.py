@@ -1,7 +1,7 @@
 """Speed of the inpainting demo, side by side in one run: `python benchmarks/inpaint.py`.
 
-Images/s in training of the paper's CVAE in stock float32 and of both stages of ours, and what fills
-take. Writes the medians into checkpoints/inpaint/metrics.json.
+Images/s in training of the paper's CVAE (64 px, stock float32) and of both stages of ours (128 px),
+and what fills take. Writes the medians into checkpoints/inpaint/metrics.json.
 """
 
 import sys
@@ -11,28 +11,30 @@ import torch
 from timing import in_fresh_python, keep, seconds
 
 from models import checkpoint
-from models.inpaint import InpaintConfig, Inpainter
+from models.inpaint import Inpainter
 from models.inpaint_cvae import FaceCVAE
+from tabs import inpaint as tab
 from training import common, losses
 from training.data.erased import FaceBatch
-from training.inpaint_critic import FaceCritic
-from training.inpaint_plan import Config, composed, critic_terms, drawn_terms, fooled
+from training.inpaint_critic import Panel
+from training.inpaint_plan import Config, critic_of
+from training.inpaint_step import turn
 
 BATCH = 32
 
 
-def faces() -> FaceBatch:
+def faces(size: int) -> FaceBatch:
     """Random ones, each with a hole."""
     torch.manual_seed(0)
-    image, mask = torch.rand(BATCH, 3, 64, 64), torch.zeros(BATCH, 1, 64, 64)
-    mask[:, :, 38:, 12:52] = 1
+    image, mask = torch.rand(BATCH, 3, size, size), torch.zeros(BATCH, 1, size, size)
+    mask[:, :, size // 2 :, size // 4 : -size // 4] = 1
     flags = torch.rand(BATCH, 2) > 0.5
     return FaceBatch(image, mask, flags, flags.long(), flags).to(torch.device("cpu"))
 
 
 def published_step() -> Callable[[], None]:
     """One step of the paper's CVAE, float32, as most would write it."""
-    batch, model = faces(), FaceCVAE()
+    batch, model = faces(64), FaceCVAE()
     optimizer = torch.optim.Adam(model.parameters(), 2e-4)
 
     def step() -> None:
@@ -48,31 +50,26 @@ def published_step() -> Callable[[], None]:
 
 def our_step(free: int) -> Callable[[], None]:
     """One step of ours: stage one where no row is free, else stage two."""
-    batch, cfg = faces(), Config(model=InpaintConfig(64))
-    model, critic = (
-        part.to(memory_format=torch.channels_last) for part in (Inpainter(cfg.model), FaceCritic())
-    )
+    batch, cfg = faces(Config().model.image_size), Config()
     tutor = checkpoint.load("inpaint-tutor").requires_grad_(False)
-    tutor = tutor.to(memory_format=torch.channels_last)
-    optimizers = [
+    model, critic, tutor = (
+        part.to(memory_format=torch.channels_last)
+        for part in (Inpainter(cfg.model), critic_of(cfg, tutor), tutor)
+    )
+    panel = Panel(critic, tutor)
+    optimizer, critic_optimizer = (
         torch.optim.AdamW(part.parameters(), 1e-4, fused=True) for part in (model, critic)
-    ]
-    turn = iter(range(10**9))
+    )
+    at = iter(range(10**9))
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=common.has_fast_bf16()):
-            out = model(batch.image, batch.mask, batch.told, free=free)
-            terms = drawn_terms(cfg, out, batch, batch.told, free, tutor, [0, 1])
-            if free:
-                face = composed(out, batch)
-                told = critic_terms(cfg, critic, face, batch, next(turn))
-                optimizers[1].zero_grad(set_to_none=True)
-                told["loss"].backward()
-                optimizers[1].step()
-                terms["loss"] = terms["loss"] + fooled(critic, face, batch)
-        optimizers[0].zero_grad(set_to_none=True)
+            terms = turn(
+                cfg, model, panel, critic_optimizer, batch, batch.told, None, free, next(at)
+            )
+        optimizer.zero_grad(set_to_none=True)
         terms["loss"].backward()
-        optimizers[0].step()
+        optimizer.step()
 
     return step
 
@@ -91,6 +88,9 @@ def main() -> None:
     size = model.config.image_size
     image, mask = torch.rand(3, size, size), torch.zeros(size, size)
     mask[size // 2 :, size // 4 : -size // 4] = 1
+    portrait, pad, *_ = tab.on_sample({"chosen": "0"})
+    pad |= {"holes": [pad["presets"]["mouth"]]}
+    settings = ("smile", "as it comes", 4, 1.0, 0)
     keep(
         "inpaint",
         {
@@ -99,6 +99,7 @@ def main() -> None:
             "stage_one_images_per_s": rates["one"],
             "stage_two_images_per_s": rates["two"],
             "inpaint_4_ms": 1e3 * seconds(lambda: model.inpaint(image, mask, smile=True), 15),
+            "handler_4_ms": 1e3 * seconds(lambda: tab.on_fill(pad, portrait, *settings), 15),
         },
     )
 

@@ -74,11 +74,12 @@ class Pen:
         self.prior, self.first, self.one = prior, True, len(context.cells) == 1
         self.keys = context.keys.mT.float() * context.keys.shape[-1] ** -0.5
         self.around = prior.around(context.cells).flatten(0, 1)
+        self.inner_there = prior.inner_there(context.cells).flatten(0, 1)
         self.row = torch.arange(b, device=label.device) * (0 if self.one else prior.grid**2)
         self.caches = [KVCache(layer.remember(context.tokens), b, limit) for layer in prior.layers]
         self.at, self.label = prior.at.unbind(0), prior.label(label)
         self.h, self.cell = prior.start + self.label, torch.full_like(label, prior.middle)
-        self.given_kind, self.given = prior.given_kind.weight, prior.given_choices()
+        self.given = prior.given_choices()
 
     def point(
         self,
@@ -92,24 +93,25 @@ class Pen:
         for layer, cache in zip(prior.layers, self.caches, strict=True):
             h = layer.step(h, cache)
         h = prior.norm(h)
-        kind, query, steps = prior.choices(h).split(prior.parts, -1)
+        kind, query, steps, inner = prior.choices(h).split(prior.parts, -1)
         kind = kind + kind_noise
         if self.first:
             kind[:, :MOVE] = -torch.inf
             self.first = False
         kind = kind.argmax(-1)
         going = kind.clamp(max=MOVE)
-        h = h + self.given_kind.index_select(0, going)
-        query_given, steps_given = self.given
+        query_given, steps_given, inner_given = self.given
         query = (query + query_given.index_select(0, going)).float()
         logits = query @ self.keys[0] if self.one else (query[:, None] @ self.keys)[:, 0]
         ways = prior.step_to.index_select(0, self.cell)
         steps = (steps + steps_given.index_select(0, going)).gather(-1, ways)
         cell = (logits + steps + cell_noise).argmax(-1)
         way = ways.gather(-1, cell[:, None])[:, 0]
-        around = self.around.index_select(0, cell + self.row)
-        inner = (prior.inner_head(prior.inner_mlp(h + around)) + inner_noise).argmax(-1)
-        self.h = prior.kind(kind) + prior.inner(inner) + prior.step(way) + around + self.label
+        there = cell + self.row
+        inner = inner + inner_given.index_select(0, going) + self.inner_there.index_select(0, there)
+        inner = (inner + inner_noise).argmax(-1)
+        past = prior.kind(kind) + prior.inner(inner) + prior.step(way)
+        self.h = past + self.around.index_select(0, there) + self.label
         self.cell = cell
         return kind, cell, inner
 

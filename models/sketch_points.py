@@ -30,7 +30,7 @@ class SketchConfig:
     width: int = 192
     heads: int = 4
     context_layers: int = 2
-    layers: int = 4
+    layers: int = 3
     max_points: int = 48
     """Points that a completion may have at most."""
 

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.blocks import PointBlock, ResBlock, ResMLP, TransformerBlock, init_transformer
+from models.blocks import PointBlock, ResBlock, TransformerBlock, init_transformer
 from models.sketch_points import BINS, MOVE, Points, SketchConfig
 
 
@@ -77,10 +77,11 @@ class StrokePrior(nn.Module):
         self.inner = nn.Embedding(self.size**2, width)
         self.step = nn.Embedding((2 * self.grid) ** 2, width)
         self.layers = nn.ModuleList(PointBlock(width, config.heads) for _ in range(config.layers))
-        self.parts = 3, fine, (2 * self.grid) ** 2  # kind, query to the cells, step
+        # kind, query to the cells, step, place in the cell
+        self.parts = 3, fine, (2 * self.grid) ** 2, self.size**2
         self.norm, self.choices = nn.LayerNorm(width), nn.Linear(width, sum(self.parts))
         self.given_kind = nn.Embedding(2, width)
-        self.inner_mlp, self.inner_head = ResMLP(width, 2), nn.Linear(width, self.size**2)
+        self.inner_there = nn.Linear(fine, self.size**2)
         for part in self.children():
             if part is not self.fine and part is not self.coarse:
                 init_transformer(part, config.context_layers + config.layers)
@@ -95,8 +96,10 @@ class StrokePrior(nn.Module):
         """The cell from which the first step is counted."""
         return self.grid**2 // 2 + self.grid // 2
 
-    def given_choices(self) -> tuple[Float[Tensor, "2 f"], Float[Tensor, "2 s"]]:
-        """What the choice to draw, or to move, adds to query and step: as if it were in h."""
+    def given_choices(
+        self,
+    ) -> tuple[Float[Tensor, "2 f"], Float[Tensor, "2 s"], Float[Tensor, "2 i"]]:
+        """What the choice to draw, or to move, adds to the logits, as if it were in h."""
         kinds = self.given_kind.weight
         choices = self.choices(torch.cat([kinds, torch.zeros_like(kinds[:1])]))
         return (choices[:2] - choices[2:]).split(self.parts, -1)[1:]
@@ -127,27 +130,26 @@ class StrokePrior(nn.Module):
     def given(self, context: Context, points: Points, label: Int64[Tensor, " b"]) -> PointLogits:
         """`forward` from a context that was read before, one for each sequence."""
         cell = points.y // self.size * self.grid + points.x // self.size
-        inner = points.y % self.size * self.size + points.x % self.size
+        place = points.y % self.size * self.size + points.x % self.size
         before = torch.cat([torch.full_like(cell[:, :1], self.middle), cell[:, :-1]], 1)
-        around, steps = self.around(take(context.cells, cell)), self.step_to[before, cell]
-        past = self.kind(points.kind) + self.inner(inner) + self.step(steps) + around
+        there, steps = take(context.cells, cell), self.step_to[before, cell]
+        past = self.kind(points.kind) + self.inner(place) + self.step(steps) + self.around(there)
         h = torch.cat([self.start.to(past).expand(len(past), 1, -1), past[:, :-1]], 1)
         h = h + self.at[: h.shape[1]] + self.label(label)[:, None]
         for layer in self.layers:
             h = layer(h, layer.remember(context.tokens))
         h = self.norm(h)
-        kind, query, steps = self.choices(h).split(self.parts, -1)
+        kind, query, steps, inner = self.choices(h).split(self.parts, -1)
         first = torch.tensor([-torch.inf, 0, 0]).to(kind)  # a pen must be set down to draw
         kind = torch.cat([kind[:, :1] + first, kind[:, 1:]], 1)
         going = points.kind.clamp(max=MOVE)
-        h = h + self.given_kind(going)
-        query, steps = (
+        query, steps, inner = (
             part + F.embedding(going, given)
-            for part, given in zip((query, steps), self.given_choices(), strict=True)
+            for part, given in zip((query, steps, inner), self.given_choices(), strict=True)
         )
         logits = query @ context.keys.transpose(1, 2) * context.keys.shape[-1] ** -0.5
         logits = logits + steps.gather(-1, self.step_to[before])
-        inner = self.inner_head(self.inner_mlp(h + around))
+        inner = inner + self.inner_there(there)
         return PointLogits(context.label.float(), kind.float(), logits.float(), inner.float())
 
 

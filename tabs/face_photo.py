@@ -27,6 +27,7 @@ MAX_HOLES, MAX_STROKES, MAX_POINTS = 20, 200, 20_000
 NO_FACE = "No face was found. Click the two eyes on the photo."
 
 Pixels = UInt8[np.ndarray, "h w 3"]
+Hole = Bool[np.ndarray, "h w"]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in px
 
 
@@ -116,7 +117,7 @@ def value(photo: Pixels, frame: tuple | None) -> dict:
     return EMPTY | {"view": view, "presets": presets, "brush": BRUSH * named.scale}
 
 
-def hole(value: object, photo: Pixels) -> Bool[np.ndarray, "h w"]:
+def hole(value: object, photo: Pixels) -> Hole:
     """What the pad's rectangles and strokes erase."""
     if not isinstance(value, dict):
         raise problem("Drag a rectangle over what is to be filled.")

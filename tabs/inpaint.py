@@ -18,7 +18,7 @@ from tabs.pictures import png
 
 SAMPLES = sorted((common.ASSETS / "faces").glob("*.png"))
 CLICK = "() => setTimeout(() => document.querySelector('#inpaint-file').click(), 300)"
-PURPOSE = """Each fill is an invention, not what was there. A research model of 64 px, trained on
+PURPOSE = """Each fill is an invention, not what was there. A research model of 128 px, trained on
 CelebA (celebrities, mostly young and light-skinned; on other faces it is worse), for non-commercial
 use; not for deceiving anyone."""
 
@@ -69,10 +69,9 @@ def on_fill(pad, portrait, smile, glasses, count, temperature, seed):
         return None, inpaint_view.START
     try:
         photo = face_photo.read(portrait.path)
-        hole = face_photo.hole(pad, photo)
-        made = fill(photo, portrait, hole, smile, glasses, count, temperature, seed)
+        made = fill(photo, portrait, pad, smile, glasses, count, temperature, seed)
         box = face_photo.region(photo, portrait.frame)
-        return made, inpaint_view.view(photo, made, box)
+        return made, inpaint_view.view(photo, face_photo.hole(pad, photo), made, box)
     except gr.Error as error:
         return None, {**inpaint_view.START, "note": error.message}
 
@@ -93,7 +92,9 @@ def on_download(shown: dict, made: Fills | None):
     rows, count = made.squares.shape[:2]
     row = number(row, "Row", 0, rows - 1, whole=True)
     i = number(i, "Fill", 0, count - 1, whole=True)
-    return _file(inpaint_view.pasted(face_photo.read(made.portrait.path), made, row, i), "face.png")
+    photo = face_photo.read(made.portrait.path)
+    hole = face_photo.hole(made.pad, photo)
+    return _file(inpaint_view.pasted(photo, hole, made, row, i), "face.png")
 
 
 def _file(pixels: Pixels, name: str) -> str:
@@ -120,14 +121,16 @@ def inpaint_face(
     pixels = face_photo.read(common.uploaded(photo))
     smile = choice(smile, "Smile", SMILES[:3])
     single = isinstance(rectangle, list) and not any(isinstance(r, list) for r in rectangle)
-    hole = face_photo.hole({"holes": [rectangle] if single else rectangle}, pixels)
+    pad = {"holes": [rectangle] if single else rectangle}
+    hole = face_photo.hole(pad, pixels)
     frame = face_photo.from_eyes(eyes) if eyes is not None else face_photo.find(pixels)[0]
     if frame is None:
         raise problem("No face was found in this photo: say where the eyes are, [[x, y], [x, y]].")
     portrait = Portrait(photo["path"], frame)
-    made = fill(pixels, portrait, hole, smile, glasses, count, 1.0, seed)
+    made = fill(pixels, portrait, pad, smile, glasses, count, 1.0, seed)
     names = [f"fill-{i + 1:02}.png" for i in range(made.squares.shape[1])]
-    files = [_file(inpaint_view.pasted(pixels, made, 0, i), name) for i, name in enumerate(names)]
+    results = [inpaint_view.pasted(pixels, hole, made, 0, i) for i in range(len(names))]
+    files = [_file(result, name) for result, name in zip(results, names, strict=True)]
     return [gr.FileData(path=f, orig_name=Path(f).name).model_dump() for f in files]
 
 

@@ -1,8 +1,6 @@
 """From a photo, a hole and wishes to fills, with every argument checked."""
 
-import numpy as np
-
-from tabs import common
+from tabs import common, face_photo
 from tabs.common import MAX_SEED, choice, number, problem
 from tabs.face_photo import Pixels, Portrait
 from tabs.inpaint_view import Fills
@@ -16,14 +14,18 @@ MAX_COUNT, MAX_TEMPERATURE, MAX_TRAINED = 16, 2.0, 0.30
 def fill(
     photo: Pixels,
     portrait: Portrait,
-    hole: np.ndarray,
+    pad: dict,
     smile: str,
     glasses: str,
     count: int,
     temperature: float,
     seed: int,
 ) -> Fills:
-    """`count` fills a wish about the smile, from the same noise; all arguments checked."""
+    """`count` fills a wish about the smile, from the same noise; all arguments checked.
+
+    `pad` holds what was erased, as `face_photo.hole` reads it.
+    """
+    hole = face_photo.hole(pad, photo)
     smile = choice(smile, "Smile", SMILES)
     glasses = choice(glasses, "Glasses", GLASSES)
     count = number(count, "Count", 1, MAX_COUNT, whole=True)
@@ -60,9 +62,9 @@ def fill(
     )
     return Fills(
         portrait,
-        hole,
+        {name: pad[name] for name in ("holes", "strokes", "brush") if name in pad},
         titles,
-        squares.numpy(),
+        (squares * 255).round().byte().numpy(),
         said,
         f"Before: {judged(judge.chances(square[None]))[0]}.",
         warning if share > MAX_TRAINED else "",

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import gradio as gr
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from tabs.common import asset, component
-from tabs.face_photo import Box, Pixels, Portrait
+from tabs.face_photo import Box, Hole, Pixels, Portrait
 from tabs.pictures import jpeg, ramp
 
 TILE = 384  # px, the longer side of a tile's picture
@@ -19,12 +19,15 @@ START = {"rows": [], "note": "Choose a face, then drag a rectangle over a part o
 
 
 class Fills(NamedTuple):
-    """What is kept of one run: fills of the networks' square, one row a wish, and the hole."""
+    """What is kept of one run for as long as the visitor stays: small, whatever the photo's size.
+
+    Fills of the networks' square, 0..255, one row a wish; `pad` holds what was erased.
+    """
 
     portrait: Portrait
-    hole: Bool[np.ndarray, "h w"]
+    pad: dict
     titles: list[str]
-    squares: Float32[np.ndarray, "r n 3 s s"]
+    squares: UInt8[np.ndarray, "r n 3 s s"]
     said: list[list[str]]
     before: str
     warning: str
@@ -52,28 +55,28 @@ def samples(files: list[Path]) -> gr.HTML:
     )
 
 
-def pasted(photo: Pixels, made: Fills, row: int, i: int) -> Pixels:
-    """The photo with one fill in it."""
+def pasted(photo: Pixels, hole: Hole, made: Fills, row: int, i: int) -> Pixels:
+    """The photo with one fill in its hole."""
     import torch
 
     from models import align
 
-    square = torch.from_numpy(made.squares[row, i])
-    return align.paste(photo, square, made.hole, align.Frame(*made.portrait.frame))
+    square = torch.from_numpy(made.squares[row, i]).float() / 255
+    return align.paste(photo, square, hole, align.Frame(*made.portrait.frame))
 
 
-def smaller(photo: Pixels, made: Fills, box: Box) -> tuple[Pixels, Fills]:
+def smaller(photo: Pixels, hole: Hole, made: Fills, box: Box) -> tuple[Pixels, Hole, Fills]:
     """The part of the photo that is shown at the size of a tile, and what was made for that."""
     left, top, right, bottom = box
     part = Image.fromarray(photo[top:bottom, left:right])
     k = min(1.0, TILE / max(part.size))
     size = (max(1, round(part.width * k)), max(1, round(part.height * k)))
-    hole = Image.fromarray(made.hole[top:bottom, left:right]).resize(size, Image.Resampling.NEAREST)
+    erased = Image.fromarray(hole[top:bottom, left:right]).resize(size, Image.Resampling.NEAREST)
     a, b, x, y = made.portrait.frame
     frame = (a * k, b * k, (x - left) * k, (y - top) * k)
     portrait = made.portrait._replace(frame=frame)
     small = np.array(part.resize(size, Image.Resampling.LANCZOS))
-    return small, made._replace(portrait=portrait, hole=np.array(hole))
+    return small, np.array(erased), made._replace(portrait=portrait)
 
 
 def heat(level: Float32[np.ndarray, "h w"]) -> str:
@@ -81,17 +84,17 @@ def heat(level: Float32[np.ndarray, "h w"]) -> str:
     return jpeg(ramp(level / MAX_STD).round().astype(np.uint8), TILE)
 
 
-def view(photo: Pixels, made: Fills, box: Box) -> dict:
+def view(photo: Pixels, hole: Hole, made: Fills, box: Box) -> dict:
     """The grid's value: every fill pasted into the part of the photo that is shown."""
-    before, small = smaller(photo, made, box)
+    before, erased, small = smaller(photo, hole, made, box)
     faces = [
-        [pasted(before, small, row, i) for i in range(made.squares.shape[1])]
+        [pasted(before, erased, small, row, i) for i in range(made.squares.shape[1])]
         for row in range(len(made.titles))
     ]
     all_faces = np.stack([face for row in faces for face in row]).astype(np.float32) / 255
     first = all_faces[0] - before.astype(np.float32) / 255
-    changed = (pasted(photo, made, 0, 0) != photo).any(-1)
-    outside = int((changed & ~made.hole).sum())
+    changed = (pasted(photo, hole, made, 0, 0) != photo).any(-1)
+    outside = int((changed & ~hole).sum())
     rows = [
         {
             "title": title,

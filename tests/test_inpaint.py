@@ -12,7 +12,7 @@ from models.inpaint_cvae import FaceCVAE, FaceCVAEConfig
 from training import inpaint_critic
 from training.inpaint_critic import FaceCritic
 
-TINY = InpaintConfig(32, ("Smiling", "Eyeglasses"), (8, 8, 16), 4, 6, 16, 2)
+TINY = InpaintConfig(64, ("Smiling", "Eyeglasses"), (8, 8, 16), 8, 4, 6, 16, 2)
 TABLE = {
     Inpainter: lambda: Inpainter(TINY),
     FaceCVAE: lambda: FaceCVAE(FaceCVAEConfig(32, 8, 4, 9, (8, 8, 8, 8))),
@@ -29,17 +29,17 @@ def stirred(model: torch.nn.Module, by: float = 0.1) -> torch.nn.Module:
     return model.eval()
 
 
-def face(size: int = 32) -> torch.Tensor:
+def face(size: int = 64) -> torch.Tensor:
     return torch.rand(3, size, size, generator=torch.Generator().manual_seed(1))
 
 
-def hole(size: int = 32) -> torch.Tensor:
+def hole(size: int = 64) -> torch.Tensor:
     mask = torch.zeros(size, size)
     mask[size // 2 : -4, 6 : size // 2 + 4] = 1
     return mask
 
 
-def batch(count: int = 4, size: int = 32) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def batch(count: int = 4, size: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Faces, holes, attributes."""
     generator = torch.Generator().manual_seed(2)
     x = torch.rand(count, 3, size, size, generator=generator)
@@ -71,7 +71,7 @@ def test_a_gradient_reaches_every_parameter(cls):
     elif cls is FaceJudge:
         loss = model(torch.rand(4, 3, 64, 64)).logits.square().mean()
     else:
-        out = model(x * (1 - mask), told)
+        out = model((x * (1 - mask))[:, :, :32, :32], told)
         loss = out.logits.square().mean() + out.posterior.kl().mean()
     loss.backward()
     silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
@@ -107,7 +107,7 @@ def test_a_seed_gives_the_same_fills_whatever_their_number():
 def test_cold_fills_are_all_alike_and_heat_spreads_them():
     model, x, mask = stirred(Inpainter(TINY)), face(), hole()
     spread = [model.inpaint(x, mask, count=6, temperature=t).std(0).max() for t in (0.0, 0.5, 1.0)]
-    assert spread[0] < 1e-6 < spread[1] < spread[2]
+    assert spread[0] < 1e-5 < spread[1] < spread[2]
 
 
 def test_each_wish_changes_the_fill():
@@ -124,7 +124,7 @@ def test_each_wish_changes_the_fill():
 
 def test_the_network_does_not_care_about_the_size():
     model = stirred(Inpainter(TINY))
-    for size in (48, 64):
+    for size in (96, 128):
         x, mask, told = batch(size=size)
         assert model(x, mask, told).logits.shape == x.shape
 
@@ -142,12 +142,12 @@ def test_free_rows_are_filled_from_the_prior_and_the_others_from_the_posterior()
 
 
 BAD = {
-    "another size": (dict(image=face(48)), r"image must be \(3, 32, 32\)"),
+    "another size": (dict(image=face(48)), r"image must be \(3, 64, 64\)"),
     "NaN": (dict(image=face() * torch.nan), r"floats in \[0, 1\], no NaN"),
-    "bytes": (dict(image=torch.zeros(3, 32, 32, dtype=torch.uint8)), "floats"),
+    "bytes": (dict(image=torch.zeros(3, 64, 64, dtype=torch.uint8)), "floats"),
     "a soft mask": (dict(mask=hole() * 0.5), "0 .keep. or 1"),
-    "no hole": (dict(mask=torch.zeros(32, 32)), "a hole"),
-    "nothing around": (dict(mask=torch.ones(32, 32)), "something around it"),
+    "no hole": (dict(mask=torch.zeros(64, 64)), "a hole"),
+    "nothing around": (dict(mask=torch.ones(64, 64)), "something around it"),
     "no fills": (dict(count=0), "count must be 1 to 64: 0"),
     "heat": (dict(temperature=float("nan")), "temperature must be 0 to 10"),
 }
@@ -203,24 +203,37 @@ def test_wishes_count_where_they_may():
     assert inpaint_critic.wish_loss(logits, asked, counts & False) == 0
 
 
+def test_a_face_that_stays_the_same_costs_nothing():
+    before, counts = torch.randn(4, 2), torch.tensor([[1], [1], [0], [1]]).bool()
+    assert inpaint_critic.kept_loss(before, before, counts) == 0
+    other = before.clone()
+    other[1] += 1
+    p = before[1].sigmoid().double()
+    q = other[1].sigmoid().double()
+    divergence = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
+    found = inpaint_critic.kept_loss(other, before, counts)
+    torch.testing.assert_close(found.double(), divergence.mean() / 3, rtol=1e-3, atol=1e-6)
+    other[2] -= 5
+    assert inpaint_critic.kept_loss(other, before, counts) == found
+
+
 class Plane(torch.nn.Module):
     """A critic whose score is w . face + c mask . face^2, so that its gradient is known."""
 
     def __init__(self):
         super().__init__()
         self.w = torch.nn.Parameter(
-            torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(4))
+            torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(4))
         )
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> inpaint_critic.CriticOutput:
-        whole = (self.w * x + mask * x**2).sum((1, 2, 3))
-        return inpaint_critic.CriticOutput(torch.zeros(len(x), 1, 4, 4), whole)
+    def score(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return (self.w * x + mask * x**2).sum((1, 2, 3))
 
 
 def test_the_penalty_is_the_gradients_square():
     critic, (x, mask, _) = Plane(), batch(2)
     expected = (critic.w + 2 * mask * x).square().sum((1, 2, 3)).mean()
-    found = inpaint_critic.gradient_penalty(critic, x, mask)
+    found = inpaint_critic.gradient_penalty(critic.score, x, mask)
     torch.testing.assert_close(found, expected)
     found.backward()
     by_hand = 2 * (critic.w + 2 * mask * x).mean(0)
@@ -228,7 +241,9 @@ def test_the_penalty_is_the_gradients_square():
 
 
 def test_the_score_listens_to_the_places_of_the_hole_only():
-    out = FaceCritic((8, 8, 8))(*batch(2)[:2])
+    x, mask, _ = batch(2)
+    judge = TABLE[FaceJudge]()
+    out = FaceCritic(64, (4, 8, 16), (8, 8, 8))(x, mask, judge(x).maps)
     places = torch.zeros(2, 1, 8, 8)
     places[:, :, 0, 7] = 100
     score = inpaint_critic.CriticOutput(places, torch.zeros(2)).score(batch(2, 64)[1])

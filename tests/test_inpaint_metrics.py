@@ -101,7 +101,7 @@ def trained(tmp_path) -> Path:
     """Made-up faces, and untrained networks in the places of trained ones."""
     noisy(write_celeba(tmp_path / "celeba", 24))
     torch.manual_seed(0)
-    tiny = InpaintConfig(64, ("Smiling", "Eyeglasses"), (8, 8, 8), 4, 4, 8, 2)
+    tiny = InpaintConfig(64, ("Smiling", "Eyeglasses"), (8, 8, 8), 8, 4, 4, 8, 2)
     checkpoint.save(tmp_path / "inpaint", stirred(Inpainter(tiny)))
     checkpoint.save(tmp_path / "stage-one", Inpainter(tiny))
     checkpoint.save(tmp_path / "paper", FaceCVAE(FaceCVAEConfig(64, 4, 2, 9, (4, 4, 4, 4))))

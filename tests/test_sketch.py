@@ -299,7 +299,7 @@ def test_training_forgets_the_copy():
     before = model.complete(ink, temperature=0.0)
     model.train()
     with torch.no_grad():
-        for head in (model.prior.choices, model.prior.inner_head):
+        for head in (model.prior.choices, model.prior.inner_there):
             head.weight.neg_()
     assert not torch.equal(before, model.eval().complete(ink, temperature=0.0))
 

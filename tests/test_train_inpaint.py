@@ -17,7 +17,7 @@ from training import common, inpaint_plan, train_face_judge, train_inpaint, trai
 from training.data import celeba
 from training.data.erased import Erased
 
-TINY = InpaintConfig(32, ("Smiling", "Eyeglasses"), (8, 8, 8), 4, 4, 8, 2)
+TINY = InpaintConfig(64, ("Smiling", "Eyeglasses"), (8, 8, 8), 8, 4, 4, 8, 2)
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def config(data_dir: Path, run: Path, **changes: object) -> inpaint_plan.Config:
         run_dir=run,
         cache_dir=data_dir / "cache",
         tutor=data_dir / "inpaint-tutor",
-        model=replace(TINY, image_size=64),
+        model=TINY,
         steps=5,
         sharpen_steps=6,
         penalty_every=2,

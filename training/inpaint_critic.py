@@ -1,5 +1,6 @@
 """What sharpens the inpainter: a critic that tells fills from real faces, losses in the hole."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -8,14 +9,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.blocks import init_convolutions
+from models.face_judge import FaceJudge
 
+GRID = 32  # places a side of the critic's first feature map, as of the tutor's
 SURE = 2.0  # a logit: 88 %
 
 
 class CriticOutput(NamedTuple):
-    """Logits of being real: of every place (a place is 8x8 px), and of the whole face."""
+    """Logits of being real: of every place (1/8 of the width), and of the whole face."""
 
-    places: Float[Tensor, "b 1 h w"]
+    places: Float[Tensor, "b 1 8 8"]
     whole: Float[Tensor, " b"]
 
     def score(self, mask: Float[Tensor, "b 1 h w"]) -> Float[Tensor, " b"]:
@@ -27,29 +30,58 @@ class CriticOutput(NamedTuple):
 
 
 class FaceCritic(nn.Module):
-    """Convolutions without normalisation: R1 keeps them smooth (Mescheder et al. 2018)."""
+    """Convolutions without normalisation: R1 keeps them smooth (Mescheder et al. 2018).
 
-    def __init__(self, widths: tuple[int, int, int] = (48, 96, 160)):
+    Beside the pixels it is shown what a classifier of faces makes of them, at each resolution
+    (projected GANs, Sauer et al. 2021): it need not learn first what a face is.
+    """
+
+    def __init__(self, size: int, maps: tuple[int, int, int], widths: tuple[int, int, int]):
         super().__init__()
-        layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
-        before = 16
-        for i, width in enumerate(widths):
-            layers += [nn.Conv2d(before, width, 3, 2 if i else 1, 1), nn.LeakyReLU(0.2)]
-            layers += [nn.Conv2d(width, width, 3, 1, 1), nn.LeakyReLU(0.2)]
+        before, step = 4 * (size // GRID) ** 2, size // GRID
+        self.unshuffle, self.stages = nn.PixelUnshuffle(step), nn.ModuleList()
+        for i, (shown, width) in enumerate(zip(maps, widths, strict=True)):
+            self.stages.append(
+                nn.Sequential(
+                    nn.Conv2d(before + shown, width, 3, 1, 1),
+                    nn.LeakyReLU(0.2),
+                    nn.Conv2d(width, width, 3, 2 if i < len(maps) - 1 else 1, 1),
+                    nn.LeakyReLU(0.2),
+                )
+            )
             before = width
-        self.body = nn.Sequential(*layers)
         self.places = nn.Conv2d(before, 1, 1)
         self.far = nn.Sequential(nn.Conv2d(before, before, 3, 2, 1), nn.LeakyReLU(0.2))
         self.whole = nn.Linear(before, 1)
         init_convolutions(self)
 
     def forward(
-        self, face: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
+        self, face: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"], maps: list[Tensor]
     ) -> CriticOutput:
         """Logits of faces in [0, 1] with a hole that was filled, or was not."""
-        h = self.body(torch.cat([face * 2 - 1, mask], 1))
+        h = self.unshuffle(torch.cat([face * 2 - 1, mask], 1))
+        for stage, shown in zip(self.stages, maps, strict=True):
+            level = shown.float().square().mean(1, keepdim=True).sqrt() + 1e-3
+            h = stage(torch.cat([h, (shown / level).to(h)], 1))
         whole = self.whole(self.far(h).mean((2, 3)))[:, 0]
         return CriticOutput(self.places(h).float(), whole.float())
+
+
+class Panel:
+    """The critic together with the tutor that whispers to it."""
+
+    def __init__(self, critic: FaceCritic, tutor: FaceJudge):
+        self.critic, self.tutor = critic, tutor
+
+    def score(
+        self,
+        face: Float[Tensor, "b 3 h w"],
+        mask: Float[Tensor, "b 1 h w"],
+        maps: list[Tensor] | None = None,
+    ) -> Float[Tensor, " b"]:
+        """A logit a face; `maps` are the tutor's, where they are known."""
+        maps = self.tutor(face).maps if maps is None else maps
+        return self.critic(face, mask, maps).score(mask)
 
 
 def critic_loss(real: Float[Tensor, " b"], drawn: Float[Tensor, " b"]) -> Tensor:
@@ -58,11 +90,13 @@ def critic_loss(real: Float[Tensor, " b"], drawn: Float[Tensor, " b"]) -> Tensor
 
 
 def gradient_penalty(
-    critic: nn.Module, face: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
+    score_of: Callable[[Tensor, Tensor], Tensor],
+    face: Float[Tensor, "b 3 h w"],
+    mask: Float[Tensor, "b 1 h w"],
 ) -> Tensor:
     """Mean squared norm of the score's gradient with respect to the face (R1 where it is real)."""
     face = face.detach().requires_grad_(True)
-    score = critic(face, mask).score(mask).sum()
+    score = score_of(face, mask).sum()
     (gradient,) = torch.autograd.grad(score, face, create_graph=True)
     return gradient.square().sum((1, 2, 3)).mean()
 
@@ -92,3 +126,16 @@ def wish_loss(
     """
     short = F.relu(SURE - torch.where(asked, logits, -logits))
     return (short * counts).sum() / counts.sum().clamp(min=1)
+
+
+def kept_loss(
+    logits: Float[Tensor, "b k"], before: Float[Tensor, "b k"], counts: Bool[Tensor, "b 1"]
+) -> Tensor:
+    """Cross-entropy of what the tutor sees now against what it saw before, less the latter's own.
+
+    A fill should not make anybody another person: nats an attribute, mean of what counts.
+    """
+    share = before.sigmoid()
+    each = F.binary_cross_entropy_with_logits(logits, share, reduction="none")
+    each = each - F.binary_cross_entropy_with_logits(before, share, reduction="none")
+    return (each.mean(1, keepdim=True) * counts).sum() / counts.sum().clamp(min=1)

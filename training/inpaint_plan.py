@@ -1,4 +1,4 @@
-"""What `train_inpaint.py` trains: settings, losses of both stages, previews, the model card."""
+"""What `train_inpaint.py` trains: settings, networks, what is asked, previews, the model card."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,24 +6,17 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from models import checkpoint
 from models.face_judge import FaceJudge
-from models.inpaint import OFF, ON, UNKNOWN, InpaintConfig, Inpainter, InpaintOutput, seeded_noise
+from models.inpaint import OFF, ON, UNKNOWN, InpaintConfig, Inpainter, seeded_noise
 from training import common
 from training.data.erased import FaceBatch
-from training.inpaint_critic import (
-    FaceCritic,
-    critic_loss,
-    gradient_penalty,
-    hole_l1,
-    perceptual,
-    wish_loss,
-)
+from training.inpaint_critic import FaceCritic
 
 GLASSES_ASKED = 0.15  # of the wishes about glasses are for having them: few faces do
+WIDTHS = (64, 96, 160)  # of the critic
 
 
 @dataclass(frozen=True)
@@ -50,13 +43,17 @@ class Config:
     sharpen_lr: float = 2.5e-4
     critic_lr: float = 5e-4
     l1_weight: float = 10.0
+    guess_weight: float = 3.0
+    """Of the same on fills from the prior that were asked for nothing new."""
     perceptual_weight: float = 2.0
     kl_weight: float = 0.002
     """Per nat of KL(q || p)."""
-    critic_weight: float = 2.0
-    wish_weight: float = 0.15
+    critic_weight: float = 1.0
+    wish_weight: float = 0.1
+    kept_weight: float = 0.3
+    """Of leaving a face as old, and as male or female, as the tutor saw it."""
     penalty_weight: float = 0.2
-    """Of R1 and R2, each taken at every `penalty_every`-th step and as many times as strong."""
+    """Of R1 and R2, taken of a quarter of every `penalty_every`-th batch, and so much stronger."""
     penalty_every: int = 8
     precision: Literal["auto", "bf16", "no"] = "auto"
     """bfloat16 autocast: auto where the processor has it."""
@@ -97,71 +94,10 @@ def asked(batch: FaceBatch, free: int, rng: np.random.Generator) -> Tensor:
     return torch.where(rows & batch.covered, wish, told)
 
 
-def composed(out: InpaintOutput, batch: FaceBatch) -> Tensor:
-    """The face with its hole filled."""
-    return torch.lerp(batch.image, out.logits.sigmoid(), batch.mask)
-
-
-def coarse(face: Tensor) -> Tensor:
-    """Without what is finer than 2 px of 64: else specks that nobody takes for a smile please."""
-    step = 2 * face.shape[-1] // 64
-    small = F.avg_pool2d(face, step)
-    return F.interpolate(small, scale_factor=step, mode="bilinear", align_corners=False)
-
-
-def drawn_terms(
-    cfg: Config,
-    out: InpaintOutput,
-    batch: FaceBatch,
-    told: Tensor,
-    free: int,
-    tutor: FaceJudge,
-    columns: list[int],
-) -> dict[str, Tensor]:
-    """Stage one's terms on the reconstructed faces; whether the wishes of the others came true."""
-    kept = len(told) - free
-    face = composed(out, batch)
-    maps = tutor(face[:kept]).maps
-    with torch.no_grad():
-        real = tutor(batch.image[:kept])
-    l1 = hole_l1(face[:kept], batch.image[:kept], batch.mask[:kept]).mean()
-    features = perceptual(maps, real.maps).mean()
-    kl = out.posterior.kl(out.prior).mean()
-    loss = cfg.l1_weight * l1 + cfg.perceptual_weight * features + cfg.kl_weight * kl
-    terms = {"l1": l1, "perceptual": features, "kl": kl}
-    if free:
-        counts = (batch.covered & (told != UNKNOWN))[kept:]
-        seen = tutor(coarse(face[kept:])).logits[:, columns]
-        terms["wish"] = wish_loss(seen, told[kept:] == ON, counts)
-        loss = loss + cfg.wish_weight * terms["wish"]
-    return {"loss": loss} | terms
-
-
-def critic_terms(
-    cfg: Config, critic: nn.Module, face: Tensor, batch: FaceBatch, step: int
-) -> dict[str, Tensor]:
-    """The critic's loss on real faces and on fills, with its penalties now and then."""
-    real = critic(batch.image, batch.mask).score(batch.mask)
-    drawn = critic(face.detach(), batch.mask).score(batch.mask)
-    loss = critic_loss(real, drawn)
-    terms = {"critic": loss.detach()}
-    if step % cfg.penalty_every == 0:
-        half = len(face) // 2
-        with torch.autocast(face.device.type, enabled=False):
-            r1, r2 = (
-                gradient_penalty(critic, some[:half], batch.mask[:half])
-                for some in (batch.image, face)
-            )
-        loss = loss + cfg.penalty_every * cfg.penalty_weight * (r1 + r2) / 2
-        terms |= {"r1": r1.detach(), "r2": r2.detach()}
-    return {"loss": loss} | terms
-
-
-def fooled(critic: FaceCritic, face: Tensor, batch: FaceBatch) -> Tensor:
-    """The inpainter's loss by the critic, nats/face."""
-    with torch.no_grad():
-        real = critic(batch.image, batch.mask).score(batch.mask)
-    return critic_loss(critic(face, batch.mask).score(batch.mask), real)
+def critic_of(cfg: Config, tutor: FaceJudge) -> FaceCritic:
+    """Untrained."""
+    width = tutor.config.width
+    return FaceCritic(cfg.model.image_size, (width, 2 * width, 4 * width), WIDTHS)
 
 
 @torch.inference_mode()

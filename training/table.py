@@ -132,7 +132,10 @@ def inpaint_table(m: dict[str, Any]) -> str:
         f"temperature 1, {spread['temperature_0']:.3f} at 0."
     )
     if "speed" in m:
-        lines[-1] += f" 4 fills take {m['speed']['inpaint_4_ms']:.0f} ms."
+        lines[-1] += f" 4 fills take {m['speed']['inpaint_4_ms']:.0f} ms"
+        if "handler_4_ms" in m["speed"]:
+            lines[-1] += f", the whole handler {m['speed']['handler_4_ms']:.0f} ms"
+        lines[-1] += "."
     if m.get("remark"):
         lines += ["", m["remark"]]
     return "\n".join(lines)

@@ -30,7 +30,7 @@ class Config:
     out_dir: Path = Path("checkpoints/inpaint-judge")
     cache_dir: Path = Path("~/.cache/latent-studio")
     width: int = 32
-    steps: int = 1_500
+    steps: int = 2_000
     batch_size: int = 96
     lr: float = 1.5e-3
     seed: int = 1
@@ -81,7 +81,7 @@ def main(cfg: Config) -> None:
     truth = torch.from_numpy(faces.attributes).float()
     bar = tqdm(range(cfg.steps), desc="judge", mininterval=5)
     for step in bar:
-        pick = rng.integers(0, len(truth), cfg.batch_size)
+        pick = faces.pick(rng, cfg.batch_size)
         x = augmented(faces.images[pick], rng).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=common.has_fast_bf16()):
             logits = judge(x).logits

@@ -15,19 +15,17 @@ from models import checkpoint
 from training import common
 from training.data import celeba
 from training.data.erased import Erased
-from training.inpaint_critic import FaceCritic
+from training.inpaint_critic import Panel
 from training.inpaint_plan import (
     Config,
     asked,
     card,
-    composed,
-    critic_terms,
-    drawn_terms,
-    fooled,
+    critic_of,
     learning_rates,
     network_of,
     preview,
 )
+from training.inpaint_step import turn
 
 
 def main(cfg: Config) -> None:
@@ -43,12 +41,12 @@ def train(cfg: Config) -> None:
     tutor = checkpoint.load(cfg.tutor).requires_grad_(False)
     tutor = tutor.to(device, memory_format=torch.channels_last)
     faces = celeba.load(cfg.data_dir / "celeba", "train", cfg.cache_dir.expanduser())
-    columns = [faces.names.index(name) for name in cfg.model.attributes]
     erased = Erased(faces, cfg.model.image_size, cfg.batch_size, cfg.seed, cfg.model.attributes)
 
     torch.manual_seed(cfg.seed)
     network = network_of(cfg).to(device, memory_format=torch.channels_last)
-    critic = FaceCritic().to(device, memory_format=torch.channels_last)
+    critic = critic_of(cfg, tutor).to(device, memory_format=torch.channels_last)
+    panel = Panel(critic, tutor)
     optimizer = torch.optim.AdamW(network.parameters(), cfg.lr, (0.5, 0.99), fused=True)
     critic_optimizer = torch.optim.AdamW(critic.parameters(), cfg.lr, (0.0, 0.99), fused=True)
     parts = {
@@ -70,11 +68,13 @@ def train(cfg: Config) -> None:
 
     total = cfg.steps + cfg.sharpen_steps
     bar = tqdm(total=total, initial=start, mininterval=2)
+    latest: dict[str, torch.Tensor] = {}
     began = time.perf_counter()
     for step, batch in enumerate(erased.from_step(start, total), start):
         batch = batch.to(device)
         rng = np.random.default_rng((cfg.seed, step, 1))
         noise = torch.from_numpy(rng.standard_normal((len(batch.image), network.config.latent_dim)))
+        noise = noise.float().to(device)
         free = 0 if step < cfg.steps else len(batch.image) // 2
         told = asked(batch, free, rng)
         for some, rate in zip(
@@ -83,21 +83,8 @@ def train(cfg: Config) -> None:
             for group in some.param_groups:
                 group["lr"] = rate
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            out = network(batch.image, batch.mask, told, noise.float().to(device), free)
-            face = composed(out, batch)
-            if free:
-                terms = critic_terms(cfg, critic, face, batch, step)
-                critic_optimizer.zero_grad(set_to_none=True)
-                terms.pop("loss").backward()
-                critic_optimizer.step()
-                critic.requires_grad_(False)
-                fooling = fooled(critic, face, batch)
-                critic.requires_grad_(True)
-                terms |= drawn_terms(cfg, out, batch, told, free, tutor, columns)
-                terms["loss"] = terms["loss"] + cfg.critic_weight * fooling
-                terms["fooling"] = fooling
-            else:
-                terms = drawn_terms(cfg, out, batch, told, free, tutor, columns)
+            terms = turn(cfg, network, panel, critic_optimizer, batch, told, noise, free, step)
+        latest |= {name: term.detach() for name, term in terms.items()}
         optimizer.zero_grad(set_to_none=True)
         terms["loss"].backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -106,7 +93,7 @@ def train(cfg: Config) -> None:
         bar.update()
         done, now = step + 1, seconds + time.perf_counter() - began
         if done % cfg.log_every == 0:
-            values = {name: float(term.detach()) for name, term in terms.items()}
+            values = {name: float(term) for name, term in latest.items()}
             speed = cfg.batch_size * done / now
             log.write(step, **values, images_per_s=speed, seconds=now)
             bar.set_postfix(loss=f"{values['loss']:.2f}", images_per_s=f"{speed:.0f}")

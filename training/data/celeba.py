@@ -24,6 +24,8 @@ FILES = {
 }
 PHOTOS = "img_align_celeba"
 SPLITS: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
+RARE = "Eyeglasses"  # 6 % of the faces wear some
+MORE_RARE = 0.08  # of each batch is drawn from those alone
 VERSION = 1  # of what `load` makes; another one makes an old cache void
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,15 @@ class Faces:
                 f"CelebA has no attribute {name!r}: choose one of {', '.join(self.names)}"
             )
         return self.attributes[:, self.names.index(name)]
+
+    def pick(self, rng: np.random.Generator, count: int) -> Int64[np.ndarray, " count"]:
+        """Numbers of faces for a batch: any, and in some places one that shows what is rare."""
+        found = rng.integers(0, len(self.images), count)
+        rare = np.flatnonzero(self.column(RARE))
+        if len(rare):
+            wanted = rng.uniform(size=count) < MORE_RARE
+            found = np.where(wanted, rare[rng.integers(0, len(rare), count)], found)
+        return found
 
 
 def find(folder: Path) -> None:
