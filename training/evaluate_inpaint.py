@@ -96,7 +96,7 @@ def smiles(
 
 
 def glasses_off(judge: FaceJudge, fill: Fill, real: Pictures, seed: int) -> dict[str, float | int]:
-    """On faces with glasses that the judge sees: how often they go, and what else stays as it was."""
+    """On faces whose glasses the judge sees: how often they go, and what else stays as it was."""
     if not len(real):
         return {"faces": 0}
     hole = np.tile(holes.fill(REGIONS["glasses"], real.shape[1]), (len(real), 1, 1))
