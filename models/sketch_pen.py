@@ -77,9 +77,11 @@ class Pen:
         self.inner_there = prior.inner_there(context.cells).flatten(0, 1)
         self.row = torch.arange(b, device=label.device) * (0 if self.one else prior.grid**2)
         self.caches = [KVCache(layer.remember(context.tokens), b, limit) for layer in prior.layers]
-        self.at, self.label = prior.at.unbind(0), prior.label(label)
-        self.h, self.cell = prior.start + self.label, torch.full_like(label, prior.middle)
-        self.given = prior.given_choices()
+        self.at = prior.at[:, None] + prior.label(label)
+        self.h, self.cell = prior.start.expand(b, -1), torch.full_like(label, prior.middle)
+        self.given = torch.cat(prior.given_choices(), -1)
+        self.past = prior.kind.weight[:, None] + prior.inner.weight  # of a kind and a place
+        self.past = self.past.flatten(0, 1)
 
     def point(
         self,
@@ -93,25 +95,25 @@ class Pen:
         for layer, cache in zip(prior.layers, self.caches, strict=True):
             h = layer.step(h, cache)
         h = prior.norm(h)
-        kind, query, steps, inner = prior.choices(h).split(prior.parts, -1)
+        kind, rest = prior.choices(h).tensor_split((3,), -1)
         kind = kind + kind_noise
         if self.first:
             kind[:, :MOVE] = -torch.inf
             self.first = False
         kind = kind.argmax(-1)
         going = kind.clamp(max=MOVE)
-        query_given, steps_given, inner_given = self.given
-        query = (query + query_given.index_select(0, going)).float()
+        rest = rest + self.given.index_select(0, going)
+        query, steps, inner = rest.split(prior.parts[1:], -1)
+        query = query.float()
         logits = query @ self.keys[0] if self.one else (query[:, None] @ self.keys)[:, 0]
         ways = prior.step_to.index_select(0, self.cell)
-        steps = (steps + steps_given.index_select(0, going)).gather(-1, ways)
-        cell = (logits + steps + cell_noise).argmax(-1)
+        cell = (logits + steps.gather(-1, ways) + cell_noise).argmax(-1)
         way = ways.gather(-1, cell[:, None])[:, 0]
         there = cell + self.row
-        inner = inner + inner_given.index_select(0, going) + self.inner_there.index_select(0, there)
+        inner = inner + self.inner_there.index_select(0, there)
         inner = (inner + inner_noise).argmax(-1)
-        past = prior.kind(kind) + prior.inner(inner) + prior.step(way)
-        self.h = past + self.around.index_select(0, there) + self.label
+        past = self.past.index_select(0, torch.add(inner, kind, alpha=prior.size**2))
+        self.h = past + prior.step.weight.index_select(0, way) + self.around.index_select(0, there)
         self.cell = cell
         return kind, cell, inner
 
@@ -119,8 +121,9 @@ class Pen:
         """Go on with these sequences only."""
         for cache in self.caches:
             cache.keep(rows)
-        self.h, self.cell, self.label, self.row = (
-            part.index_select(0, rows) for part in (self.h, self.cell, self.label, self.row)
+        self.h, self.cell, self.row = (
+            part.index_select(0, rows) for part in (self.h, self.cell, self.row)
         )
+        self.at = self.at.index_select(1, rows)
         if not self.one:
             self.keys = self.keys.index_select(0, rows)

@@ -1,0 +1,140 @@
+"""Train a prior over codes: `python training/train_codes_prior.py --kind digits --data-dir DIR`.
+
+Needs the codebook of `train_codes.py --kind ...` first. Stop it in any way and start the same
+command again: it goes on as if it had never stopped.
+"""
+
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from models import checkpoint
+from models.codes import VQVAE
+from models.codes_prior import ANY, CodesPrior, CodesPriorConfig
+from training import common
+from training.data import pictures
+from training.data.pictures import Kind
+
+SIZE = CodesPriorConfig()
+DROPPED = 0.1  # of the labels are not told
+IN_ORDER = 0.5  # of the grids are read row by row, the others in an order drawn at random
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one run does; the same settings always give the same weights."""
+
+    kind: Kind = "digits"
+    data_dir: Path = Path("data")
+    codes_dir: Path | None = None
+    """The VQ-VAE; checkpoints/codes-KIND where None."""
+    model: CodesPriorConfig = SIZE
+    """Codes, grid and names become those of the VQ-VAE."""
+    out_dir: Path | None = None
+    """checkpoints/prior-KIND where None."""
+    run_dir: Path | None = None
+    """runs/prior-KIND where None."""
+    cache_dir: Path = Path("~/.cache/latent-studio")
+    steps: int = 4_000
+    batch_size: int = 64
+    lr: float = 1e-3
+    seed: int = 0
+    log_every: int = 50
+    save_every: int = 500
+
+
+def encoded(model: VQVAE, images: np.ndarray) -> Int64[torch.Tensor, "n gh gw"]:
+    """The codes of all pictures."""
+    parts = [images[i : i + 256] for i in range(0, len(images), 256)]
+    return torch.cat([model.encode(torch.from_numpy(p).float() / 255) for p in parts])
+
+
+def orders(count: int, cells: int, rng: np.random.Generator) -> Int64[torch.Tensor, "b n"]:
+    """The order in which each grid is read."""
+    shuffled = rng.permuted(np.tile(np.arange(cells), (count, 1)), axis=1)
+    plain = rng.uniform(size=(count, 1)) < IN_ORDER
+    return torch.from_numpy(np.where(plain, np.arange(cells), shuffled))
+
+
+def main(cfg: Config) -> None:
+    """Train, resume, save."""
+    with common.locked(cfg.run_dir or Path(f"runs/prior-{cfg.kind}")):
+        train(cfg)
+
+
+def train(cfg: Config) -> None:
+    """The run itself."""
+    run_dir = cfg.run_dir or Path(f"runs/prior-{cfg.kind}")
+    out_dir = cfg.out_dir or Path(f"checkpoints/prior-{cfg.kind}")
+    book = checkpoint.load(cfg.codes_dir or Path(f"checkpoints/codes-{cfg.kind}"))
+    shape, cache = book.config, cfg.cache_dir.expanduser()
+    images, labels = pictures.load(cfg.kind, cfg.data_dir, "train", shape.image_size, cache)
+    codes = encoded(book, images)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    torch.manual_seed(cfg.seed)
+    settings = replace(cfg.model, codes=shape.codes, grid=shape.grid, names=shape.names)
+    model = CodesPrior(settings).to(device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), cfg.lr, (0.9, 0.95), weight_decay=0.05, fused=True
+    )
+    parts = {"model": model, "optimizer": optimizer}
+    ema, start, seconds = common.EMA(model), 0, 0.0
+    paths = {"data_dir", "codes_dir", "out_dir", "run_dir", "cache_dir"}
+    identity = {k: v for k, v in asdict(cfg).items() if k not in paths}
+    state = common.load_state(run_dir / "state.pt", identity)
+    if state:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        ema.network.load_state_dict(state["ema"])
+        start, seconds = state["step"], state["seconds"]
+    log = common.MetricLog(run_dir / "metrics.jsonl", start)
+
+    bar = tqdm(total=cfg.steps, initial=start, mininterval=2)
+    began = time.perf_counter()
+    for step in range(start, cfg.steps):
+        rng = np.random.default_rng((cfg.seed, step))
+        pick = rng.integers(0, len(codes), cfg.batch_size)
+        label = np.where(rng.uniform(size=len(pick)) < DROPPED, ANY, labels[pick])
+        label = torch.from_numpy(label if shape.names else np.full_like(label, ANY)).to(device)
+        order = orders(len(pick), shape.grid**2, rng).to(device)
+        x = codes[pick].to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=common.has_fast_bf16()):
+            logits = model(x, label, order)
+        loss = F.cross_entropy(logits.flatten(0, 1), x.flatten(1).gather(1, order).flatten())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = common.learning_rate(step, cfg.steps, cfg.lr)
+        optimizer.step()
+        ema.update(model, step)
+        bar.update()
+        done, now = step + 1, seconds + time.perf_counter() - began
+        if done % cfg.log_every == 0:
+            nats, speed = float(loss.detach()), cfg.batch_size * done / now
+            log.write(step, nats_per_code=nats, images_per_s=speed, seconds=now)
+            bar.set_postfix(nats_per_code=f"{nats:.3f}", images_per_s=f"{speed:.0f}")
+        if done % cfg.save_every == 0 or done == cfg.steps:
+            states = {name: part.state_dict() for name, part in parts.items()}
+            progress = {"config": identity, "step": done, "seconds": now}
+            common.save_state(
+                run_dir / "state.pt", progress | states | {"ema": ema.network.state_dict()}
+            )
+            with ema.in_place_of(model):
+                checkpoint.save(out_dir, model)
+                drawn = book.decode(model.sample(24, seed=step))
+                common.save_faces(
+                    run_dir / f"{done:06d}.png", drawn.expand(-1, 3, -1, -1).split(12)
+                )
+    bar.close()
+
+
+if __name__ == "__main__":
+    common.run(main, Config)
