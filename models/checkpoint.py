@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
 MODULES = {
     "sketch": "models.sketch",
     "inpaint": "models.inpaint",
+    "codes": "models.codes",
+    "prior": "models.codes_prior",
 }  # a checkpoint's stem -> the module with its MODELS
 CONFIG, WEIGHTS, ASIDE = "config.json", "model.safetensors", "model.safetensors.old"
 

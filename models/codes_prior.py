@@ -74,6 +74,7 @@ class CodesPrior(nn.Module):
         past = self.code(known) + self.here(order[:, :-1])
         h = torch.cat([self.start.to(past).expand(len(past), 1, -1), past], 1) + self.next(order)
         memory = self.label(label % len(self.label.weight))[:, None]
+        h = h + memory
         for layer in self.layers:
             h = layer(h, layer.remember(memory))
         return self.head(self.norm(h)).float()
@@ -107,7 +108,7 @@ class CodesPrior(nn.Module):
         out = torch.zeros(count, side**2, dtype=torch.long, device=device)
         h = self.start.expand(count, -1)
         for i, cell in enumerate(order.tolist()):
-            h = h + self.next.weight[cell]
+            h = h + self.next.weight[cell] + memory[0]
             for layer, cache in zip(self.layers, caches, strict=True):
                 h = layer.step(h, cache)
             logits = self.head(self.norm(h)).float()

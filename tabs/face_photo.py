@@ -1,6 +1,7 @@
 """A photograph on the page: read it, find the face, show it on the pad, read the holes back."""
 
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,16 +45,30 @@ def pad(**layout: str) -> gr.HTML:
 
 
 def read(path: str | Path) -> Pixels:
-    """The photograph, upright, at its own size; what cannot be read is the visitor's sentence."""
+    """The photograph, upright, at its own size; what cannot be read is the visitor's sentence.
+
+    The last ones are kept, read-only, for the next fill of the same photo.
+    """
+    path = Path(path)
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except FileNotFoundError as error:
+        raise problem("This photo is no longer here: upload it again.") from error
+
+
+@lru_cache(maxsize=2)  # of up to 72 MB each
+def _read(path: Path, _changed: int) -> Pixels:
     from models import images  # imports torch: not before the page answers
 
     try:
-        picture = images.read_picture(Path(path), images.MAX_PHOTO, whole=True)
+        picture = images.read_picture(path, images.MAX_PHOTO, whole=True)
         if min(picture.size) < 32:
             raise ValueError("This photo is too small: at least 32 px each way are needed.")
-        return np.array(images.plain(picture).convert("RGB"))
+        pixels = np.array(images.plain(picture).convert("RGB"))
     except ValueError as error:
         raise problem(str(error)) from error
+    pixels.flags.writeable = False
+    return pixels
 
 
 def find(photo: Pixels) -> tuple[tuple[float, float, float, float] | None, int]:

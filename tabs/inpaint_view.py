@@ -75,8 +75,14 @@ def smaller(photo: Pixels, hole: Hole, made: Fills, box: Box) -> tuple[Pixels, H
     a, b, x, y = made.portrait.frame
     frame = (a * k, b * k, (x - left) * k, (y - top) * k)
     portrait = made.portrait._replace(frame=frame)
-    small = np.array(part.resize(size, Image.Resampling.LANCZOS))
+    small = np.array(part.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
     return small, np.array(erased), made._replace(portrait=portrait)
+
+
+def changed_outside(photo: Pixels, hole: Hole, result: Pixels) -> int:
+    """How many pixels outside the hole are not what they were; row by row first, which is quick."""
+    rows = np.flatnonzero((result != photo).reshape(len(photo), -1).any(1))
+    return int(((result[rows] != photo[rows]).any(-1) & ~hole[rows]).sum())
 
 
 def heat(level: Float32[np.ndarray, "h w"]) -> str:
@@ -93,8 +99,7 @@ def view(photo: Pixels, hole: Hole, made: Fills, box: Box) -> dict:
     ]
     all_faces = np.stack([face for row in faces for face in row]).astype(np.float32) / 255
     first = all_faces[0] - before.astype(np.float32) / 255
-    changed = (pasted(photo, hole, made, 0, 0) != photo).any(-1)
-    outside = int((changed & ~hole).sum())
+    outside = changed_outside(photo, hole, pasted(photo, hole, made, 0, 0))
     rows = [
         {
             "title": title,

@@ -26,7 +26,7 @@ def url(pixels: UInt8[np.ndarray, "h w *c"]) -> str:
 def jpeg(pixels: UInt8[np.ndarray, "h w 3"], side: int) -> str:
     """A picture to look at, its longer side at most `side` px, as data URL."""
     picture = Image.fromarray(np.ascontiguousarray(pixels))
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=90, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -65,6 +65,17 @@ def test_outside_the_hole_no_pixel_changes_and_inside_they_do():
     assert shown["changed"] == "Pixels changed outside the hole: 0."
 
 
+def test_changed_pixels_are_counted():
+    photo = drawn_face()
+    hole, result = np.zeros((400, 400), bool), photo.copy()
+    hole[10:20, 10:20] = True
+    result[10:20, 10:20] ^= 1
+    assert inpaint_view.changed_outside(photo, hole, result) == 0
+    result[15, 5:10, 1] ^= 1
+    result[300, 7] ^= 1
+    assert inpaint_view.changed_outside(photo, hole, result) == 6
+
+
 def test_the_fill_lands_where_the_hole_is():
     photo, fills = made(temperature=0.0)
     result = inpaint_view.pasted(photo, erased(photo, fills), fills, 0, 0)
@@ -212,6 +223,18 @@ def test_what_is_no_photo_is_refused(content, text, tmp_path):
     path = tmp_path / "face.png"
     path.write_bytes(content)
     with pytest.raises(gr.Error, match=text):
+        face_photo.read(path)
+
+
+def test_a_photo_is_read_once_until_it_changes_and_missed_when_it_is_gone(tmp_path):
+    path = saved(tmp_path, Image.fromarray(drawn_face()), "PNG")
+    first = face_photo.read(path)
+    assert face_photo.read(path) is first
+    assert not first.flags.writeable
+    Image.fromarray(255 - drawn_face()).save(path)
+    np.testing.assert_array_equal(face_photo.read(path), 255 - drawn_face())
+    (tmp_path / "photo.png").unlink()
+    with pytest.raises(gr.Error, match="upload it again"):
         face_photo.read(path)
 
 
