@@ -1,4 +1,4 @@
-"""The judge of sketches: a classifier of real full drawings, apart from any model it judges."""
+"""The judges of drawings: classifiers of real whole pictures, apart from any model they judge."""
 
 from pathlib import Path
 from typing import NamedTuple

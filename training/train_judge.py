@@ -1,15 +1,22 @@
-"""Train the judge of sketches: `python training/train_judge.py --data-dir DIR` (minutes)."""
+"""Train a judge of drawings: `python training/train_judge.py --data-dir DIR` (minutes).
 
+Of sketches, or (`--kind digits --out checkpoints/codes-judge/model.safetensors`) of MNIST's digits,
+enlarged to as many pixels.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from training import common
-from training.data import completions, quickdraw
+from training.data import completions, mnist, quickdraw
 from training.judge import SketchJudge, load_judge
 
 
@@ -18,7 +25,8 @@ class Config:
     """What one run does."""
 
     data_dir: Path = Path("data")
-    """Folder that holds quickdraw/."""
+    """Folder that holds quickdraw/ and MNIST/."""
+    kind: Literal["sketches", "digits"] = "sketches"
     out: Path = Path("checkpoints/sketch-judge/model.safetensors")
     cache_dir: Path = Path("~/.cache/latent-studio")
     steps: int = 1_500
@@ -27,20 +35,36 @@ class Config:
     seed: int = 1
 
 
+def batches(cfg: Config) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Ink 0..255 (b, 64, 64) of whole pictures, and labels."""
+    if cfg.kind == "sketches":
+        data = completions.load_train(cfg.data_dir / "quickdraw", cfg.cache_dir.expanduser())
+        examples = completions.Examples(
+            data, cfg.batch_size, cfg.seed, cfg.steps, limit=1, wholes=True
+        )
+        yield from ((batch.x, batch.label) for batch in examples.from_step(0))
+        return
+    images, labels = mnist.load(cfg.data_dir, "train")
+    rng = np.random.default_rng(cfg.seed)
+    for _ in range(cfg.steps):
+        pick = rng.integers(0, len(images), cfg.batch_size)
+        move = tuple(rng.integers(-4, 5, 2))
+        x = np.roll(mnist.enlarged(images[pick]), move, (1, 2))
+        yield torch.from_numpy(x), torch.from_numpy(labels[pick])
+
+
 def main(cfg: Config) -> None:
-    """Train on real full drawings, binarised; print the accuracy on the valid split."""
+    """Train on real whole pictures, binarised; print the accuracy on the valid split."""
     torch.manual_seed(cfg.seed)
-    folder = cfg.data_dir / "quickdraw"
-    data = completions.load_train(folder, cfg.cache_dir.expanduser())
-    examples = completions.Examples(data, cfg.batch_size, cfg.seed, cfg.steps, limit=1, wholes=True)
-    judge = SketchJudge(len(quickdraw.CLASSES)).to(memory_format=torch.channels_last)
+    classes = len(quickdraw.CLASSES if cfg.kind == "sketches" else mnist.NAMES)
+    judge = SketchJudge(classes).to(memory_format=torch.channels_last)
     ema = common.EMA(judge)
     optimizer = torch.optim.AdamW(judge.parameters(), cfg.lr, weight_decay=0.05, fused=True)
-    bar = tqdm(examples.from_step(0), desc="judge", total=cfg.steps, mininterval=5)
-    for step, batch in enumerate(bar):
+    bar = tqdm(batches(cfg), desc="judge", total=cfg.steps, mininterval=5)
+    for step, (x, label) in enumerate(bar):
         with torch.autocast("cpu", torch.bfloat16, enabled=common.has_fast_bf16()):
-            logits = judge(batch.x[:, None].gt(127).float()).logits
-        loss = F.cross_entropy(logits, batch.label, label_smoothing=0.1)
+            logits = judge(x[:, None].gt(127).float()).logits
+        loss = F.cross_entropy(logits, label, label_smoothing=0.1)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for group in optimizer.param_groups:
@@ -52,9 +76,13 @@ def main(cfg: Config) -> None:
     weights = {name: v.half().contiguous() for name, v in ema.network.state_dict().items()}
     with common.replacing(cfg.out) as file:
         file.write(save(weights))
-    full, _, label = completions.halves(folder, "valid")
+    if cfg.kind == "sketches":
+        full, _, label = completions.halves(cfg.data_dir / "quickdraw", "valid")
+    else:
+        digits, label = mnist.load(cfg.data_dir, "valid")
+        full = mnist.enlarged(digits)
     logits, _ = load_judge(cfg.out).judge(full)
-    bar.write(f"valid accuracy {(logits.argmax(1) == label).mean():.4f} on {len(label)} drawings")
+    bar.write(f"valid accuracy {(logits.argmax(1) == label).mean():.4f} on {len(label)} pictures")
 
 
 if __name__ == "__main__":

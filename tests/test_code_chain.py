@@ -1,0 +1,105 @@
+"""Chains of edits as text: what they do, what they refuse."""
+
+import pytest
+import torch
+
+from models import code_chain, code_edits
+from models.code_chain import Book
+
+K = 5
+BOOK = Book(torch.randn(K, 3, generator=torch.Generator().manual_seed(0)), 2)
+
+
+def grids() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return tuple(torch.randint(0, K, (4, 4), generator=generator) for _ in range(2))
+
+
+def run(text: str) -> torch.Tensor:
+    return code_chain.apply(code_chain.parse(text), *grids(), BOOK)
+
+
+def by_hand() -> dict[str, torch.Tensor]:
+    a, b = grids()
+    return {
+        "shift 1 -2": code_edits.shift(a, 1, -2),
+        "shift 1 0 border": code_edits.shift(a, 1, 0, "border"),
+        "shift 3 1 fill": code_edits.shift(a, 3, 1, "fill", 2),
+        "rotate 3": code_edits.rotate(a, 3),
+        "flip y": code_edits.flip(a, "y"),
+        "splice 1": code_edits.splice(a, b, 1, "x"),
+        "splice 3 y": code_edits.splice(a, b, 3, "y"),
+        "transplant 0 1 2 3 1 -1": code_edits.transplant(b, a, (0, 1, 2, 3), 1, -1),
+        "negate": a + K,
+        "negate\nnegate": a,
+        "negate nearest": code_edits.permute(a, code_edits.opposites(BOOK.vectors)),
+        "negate\nnegate nearest": a,
+        "replace 3 0": code_edits.replace(a, 3, 0),
+        "paint 4 0,0 2,3": code_edits.paint(a, [(0, 0), (2, 3)], 4),
+        "  # nothing\n\nFLIP x # mirrored\nrotate 1": code_edits.rotate(code_edits.flip(a), 1),
+    }
+
+
+@pytest.mark.parametrize("text", by_hand())
+def test_each_word_is_its_edit(text):
+    assert torch.equal(run(text), by_hand()[text])
+
+
+def test_a_chain_written_and_read_again_is_the_same():
+    text = "shift 1 -2 fill\npaint 4 0,0 2,3\nnegate nearest\ntransplant 0 1 2 3 1 -1"
+    edits = code_chain.parse(text)
+    assert "\n".join(map(str, edits)) == text
+    assert code_chain.parse("\n".join(map(str, edits))) == edits
+
+
+def test_negated_numbers_stand_for_negated_vectors():
+    a, _ = grids()
+    signed = BOOK.signed()
+    torch.testing.assert_close(signed[run("negate")], -signed[a])
+
+
+@pytest.mark.parametrize(
+    "text", ["shift 1 -2", "rotate 1", "flip x", "splice 3 y", "transplant 0 1 2 3 1 0"]
+)
+def test_pixels_are_edited_alike(text):
+    a, b = grids()
+    large = [code_edits.enlarged(p, 2)[None].float() for p in (a, b)]
+    found = code_chain.apply_to_pixels(code_chain.parse(text), *large, 2, 2.0)
+    assert torch.equal(found[0].long(), code_edits.enlarged(run(text), 2))
+
+
+def test_what_pixels_do_not_know():
+    x = torch.rand(1, 8, 8)
+    for text in ("paint 1 0,0", "replace 1 2", "flip x\nnegate nearest"):
+        assert code_chain.apply_to_pixels(code_chain.parse(text), x, x, 2, 0.0) is None
+    negative = code_chain.apply_to_pixels(code_chain.parse("negate"), x, x, 2, 0.0)
+    torch.testing.assert_close(negative, 1 - x)
+
+
+BAD = {
+    "dance": "line 1: 'dance' is no edit: use one of shift",
+    "flip x\nshift 1": "edit 2, 'shift 1': it needs 2",
+    "shift a b": "must be whole numbers",
+    "shift 1 1 mirror": "'wrap', 'border' or 'fill'",
+    "shift 99999 0": "-10,000 to 10,000",
+    "rotate": "it needs 1 number",
+    "flip z": "'x' or 'y'",
+    "flip": "flip needs 1 value",
+    "splice": "splice needs a cut, and x or y",
+    "splice 9": "cut must be 0 to 4",
+    "transplant 0 0 9 9 0 0": "within 4x4 cells",
+    "transplant 1": "it needs 6 number",
+    "negate all": "negate stands alone",
+    "replace 1": "replace needs 2",
+    "replace 1 5": "no code 5: use 0 to 4",
+    "paint 1": "paint needs a code and cells",
+    "paint 1 0": "needs 2 number",
+    "paint 1 4,0": r"no cell \(4, 0\)",
+    "flip x\n" * 201: "at most 200 edits",
+}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_a_bad_line_is_refused_in_a_sentence(text):
+    with pytest.raises(ValueError, match=BAD[text]):
+        run(text)

@@ -1,0 +1,163 @@
+"""The scripts that train codebooks and priors: resume, kinds, figures; all on a few pictures."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from faces import noisy, write_celeba
+from safetensors.torch import save_file
+from stopped import outcome, stopped_and_resumed
+
+from models import checkpoint
+from models.codes import CodesConfig
+from models.codes_prior import CodesPriorConfig
+from training import common, evaluate_codes, train_codes, train_codes_prior
+from training.data import mnist, pictures
+from training.judge import SketchJudge
+
+TINY = CodesConfig(28, 1, (4, 8), 1, 6, 3, mnist.NAMES)
+
+
+def write_mnist(folder: Path, counts: dict[str, int]) -> None:
+    """The four official files, of random digits."""
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name, count in counts.items():
+        images = rng.integers(0, 256, (count, 28, 28), np.uint8)
+        labels = rng.integers(0, 10, count, np.uint8)
+        for kind, data, shape in (
+            ("images-idx3", images, (count, 28, 28)),
+            ("labels-idx1", labels, (count,)),
+        ):
+            head = bytes([0, 0, 8, len(shape)])
+            head += b"".join(n.to_bytes(4, "big") for n in shape)
+            with gzip.open(raw / f"{name}-{kind}-ubyte.gz", "wb") as file:
+                file.write(head + data.tobytes())
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    write_mnist(folder, {"train": mnist.VALID + 40, "t10k": 30})
+    noisy(write_celeba(folder / "celeba", 24))
+    return folder
+
+
+def config(data_dir: Path, run: Path, **changes: object) -> train_codes.Config:
+    base = train_codes.Config(
+        data_dir=data_dir,
+        model=TINY,
+        out_dir=run / "codes-digits",
+        run_dir=run,
+        steps=7,
+        batch_size=4,
+        revive_every=2,
+        least_use=0.5,
+        log_every=1,
+        save_every=2,
+    )
+    return replace(base, **changes)
+
+
+def prior_config(data_dir: Path, run: Path, codes_dir: Path) -> train_codes_prior.Config:
+    return train_codes_prior.Config(
+        data_dir=data_dir,
+        codes_dir=codes_dir,
+        model=CodesPriorConfig(width=8, heads=2, layers=1),
+        out_dir=run / "prior-digits",
+        run_dir=run,
+        steps=7,
+        batch_size=4,
+        log_every=1,
+        save_every=2,
+    )
+
+
+@pytest.mark.parametrize("average", [True, False])
+def test_a_resumed_codebook_equals_the_unbroken_one(data_dir, tmp_path, monkeypatch, average):
+    train_codes.main(config(data_dir, tmp_path / "whole", average=average))
+    stops = stopped_and_resumed(
+        monkeypatch,
+        common.MetricLog,
+        "write",
+        lambda: train_codes.main(config(data_dir, tmp_path / "broken", average=average)),
+    )
+    assert stops >= 3
+    broken, whole = (outcome(tmp_path / name, "codes-digits") for name in ("broken", "whole"))
+    assert broken == whole
+
+
+def test_a_resumed_prior_equals_the_unbroken_one_and_is_measured(data_dir, tmp_path, monkeypatch):
+    train_codes.main(config(data_dir, tmp_path / "codes"))
+    book = tmp_path / "codes" / "codes-digits"
+    train_codes_prior.main(prior_config(data_dir, tmp_path / "whole", book))
+    stops = stopped_and_resumed(
+        monkeypatch,
+        common.MetricLog,
+        "write",
+        lambda: train_codes_prior.main(prior_config(data_dir, tmp_path / "broken", book)),
+    )
+    assert stops >= 3
+    broken, whole = (outcome(tmp_path / name, "prior-digits") for name in ("broken", "whole"))
+    assert broken == whole
+    prior = checkpoint.load(tmp_path / "whole" / "prior-digits")
+    assert (prior.config.codes, prior.config.grid, prior.config.names) == (6, 7, mnist.NAMES)
+
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    (shelf / "codes-digits").symlink_to(book)
+    (shelf / "prior-digits").symlink_to(tmp_path / "whole" / "prior-digits")
+    torch.manual_seed(0)
+    save_file(SketchJudge(10).half().state_dict(), shelf / "judge.safetensors")
+    found = evaluate_codes.evaluate_codes(
+        evaluate_codes.Config(
+            data_dir=data_dir, checkpoints=shelf, judge=shelf / "judge.safetensors",
+            edited=10, samples=2,
+        )
+    )  # fmt: skip
+    assert found["pictures"] == 30
+    assert set(found["edits"]) == set(evaluate_codes.EDITS)
+    assert 0 < found["perplexity_over_k"] <= 1
+    nats = found["nats_per_code"]
+    assert nats["uniform"] == pytest.approx(np.log(6))
+    assert nats["unigram"] <= nats["uniform"]
+    assert found["completion"]["chance"] == 0.1
+
+
+def test_edits_that_are_the_same_on_pixels_have_no_error(data_dir):
+    class Plain(torch.nn.Module):
+        """One code a shade; decoding enlarges."""
+
+        config = TINY
+
+        def encode(self, x):
+            return (x[:, 0, ::4, ::4] * 5).round().long()
+
+        def decode(self, codes):
+            return codes[:, None].repeat_interleave(4, 2).repeat_interleave(4, 3) / 5
+
+    x = torch.from_numpy(mnist.load(data_dir, "test")[0])[:, None].float() / 255
+    found = evaluate_codes.edits("digits", Plain(), x, np.zeros(30), None)
+    assert {row["psnr"] for row in found.values()} == {100.0}
+
+
+def test_faces_are_shrunk_and_mirrored(data_dir):
+    images, labels = pictures.load("faces", data_dir, "train", 64)
+    assert images.shape[1:] == (3, 64, 64)
+    assert not labels.any()
+    x = pictures.batch(images, "faces", 64, np.random.default_rng(0))
+    whole = torch.from_numpy(images).float() / 255
+    plain = (x[:, None] == whole).flatten(2).all(2).any(1)
+    turned = (x.flip(3)[:, None] == whole).flatten(2).all(2).any(1)
+    assert (plain | turned).all()
+    assert plain.any()
+    assert turned.any()
+
+
+def test_missing_digits_say_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match="four official files"):
+        mnist.load(tmp_path, "train")
