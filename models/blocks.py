@@ -88,6 +88,12 @@ class TransformerBlock(nn.Module):
         return self.mlp(x + self.out(h.transpose(1, 2).reshape(b, n, d)))
 
 
+def over_places(block: TransformerBlock, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """A transformer block over the places of a feature map."""
+    tokens = block(x.flatten(2).transpose(1, 2))
+    return tokens.transpose(1, 2).reshape(x.shape)
+
+
 class KVCache:
     """Keys and values of one layer: those of a memory, then of positions added one by one.
 

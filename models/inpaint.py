@@ -14,11 +14,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.blocks import FilmBlock, ResBlock, TransformerBlock, init_convolutions
+from models.blocks import FilmBlock, ResBlock, TransformerBlock, init_convolutions, over_places
 from models.face_judge import FaceJudge
 from models.gaussian import DiagonalGaussian
 from models.inpaint_cvae import FaceCVAE
-from models.inpaint_detail import DetailContext, DetailNet, pixels_of
+from models.inpaint_detail import DetailContext, DetailNet, halved, pixels_of
 
 OFF, ON, UNKNOWN = range(3)
 PATCH = 4  # px at half size, the side of what one place of the core's finest map sees first
@@ -221,19 +221,6 @@ class Inpainter(nn.Module):
         z = self.prior(context, wishes).sample(noise.to(image.device), temperature)
         logits = self.decode(z, context.shared(len(z)), wishes.expand(len(z), -1))
         return torch.where(mask > 0.5, logits.sigmoid(), image)
-
-
-def halved(
-    image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
-) -> tuple[Float[Tensor, "b 3 h2 w2"], Float[Tensor, "b 1 h2 w2"]]:
-    """At half the size; a pixel is in the hole where any of its four is."""
-    return F.avg_pool2d(image, 2), F.max_pool2d(mask, 2)
-
-
-def over_places(block: TransformerBlock, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """A transformer block over the places of a feature map."""
-    tokens = block(x.flatten(2).transpose(1, 2))
-    return tokens.transpose(1, 2).reshape(x.shape)
 
 
 def seeded_noise(count: int, width: int, seed: int) -> Float[Tensor, "n z"]:

@@ -70,3 +70,10 @@ def pixels_of(
     rows = torch.linspace(-1, 1, h).to(image)[:, None].expand(b, 1, h, w)
     columns = torch.linspace(-1, 1, w).to(image).expand(b, 1, h, w)
     return torch.cat([(image - 0.5) * (1 - mask), mask, rows, columns], 1)
+
+
+def halved(
+    image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
+) -> tuple[Float[Tensor, "b 3 h2 w2"], Float[Tensor, "b 1 h2 w2"]]:
+    """At half the size; a pixel is in the hole where any of its four is."""
+    return F.avg_pool2d(image, 2), F.max_pool2d(mask, 2)

@@ -14,7 +14,14 @@ from stopped import outcome, stopped_and_resumed
 from models import checkpoint
 from models.codes import CodesConfig
 from models.codes_prior import CodesPriorConfig
-from training import common, evaluate_codes, train_codes, train_codes_prior
+from training import (
+    codes_metrics,
+    codes_plan,
+    common,
+    evaluate_codes,
+    train_codes,
+    train_codes_prior,
+)
 from training.data import mnist, pictures
 from training.judge import SketchJudge
 
@@ -47,8 +54,8 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config(data_dir: Path, run: Path, **changes: object) -> train_codes.Config:
-    base = train_codes.Config(
+def config(data_dir: Path, run: Path, **changes: object) -> codes_plan.Config:
+    base = codes_plan.Config(
         data_dir=data_dir,
         model=TINY,
         out_dir=run / "codes-digits",
@@ -120,7 +127,7 @@ def test_a_resumed_prior_equals_the_unbroken_one_and_is_measured(data_dir, tmp_p
         )
     )  # fmt: skip
     assert found["pictures"] == 30
-    assert set(found["edits"]) == set(evaluate_codes.EDITS)
+    assert set(found["edits"]) == set(codes_metrics.EDITS)
     assert 0 < found["perplexity_over_k"] <= 1
     nats = found["nats_per_code"]
     assert nats["uniform"] == pytest.approx(np.log(6))
@@ -141,7 +148,7 @@ def test_edits_that_are_the_same_on_pixels_have_no_error(data_dir):
             return codes[:, None].repeat_interleave(4, 2).repeat_interleave(4, 3) / 5
 
     x = torch.from_numpy(mnist.load(data_dir, "test")[0])[:, None].float() / 255
-    found = evaluate_codes.edits("digits", Plain(), x, np.zeros(30), None)
+    found = codes_metrics.edits("digits", Plain(), x, np.zeros(30), None)
     assert {row["psnr"] for row in found.values()} == {100.0}
 
 

@@ -129,7 +129,7 @@ def wish_loss(
 
 
 def kept_loss(
-    logits: Float[Tensor, "b k"], before: Float[Tensor, "b k"], counts: Bool[Tensor, "b 1"]
+    logits: Float[Tensor, "b k"], before: Float[Tensor, "b k"], counts: Bool[Tensor, "b k"]
 ) -> Tensor:
     """Cross-entropy of what the tutor sees now against what it saw before, less the latter's own.
 
@@ -138,4 +138,4 @@ def kept_loss(
     share = before.sigmoid()
     each = F.binary_cross_entropy_with_logits(logits, share, reduction="none")
     each = each - F.binary_cross_entropy_with_logits(before, share, reduction="none")
-    return (each.mean(1, keepdim=True) * counts).sum() / counts.sum().clamp(min=1)
+    return (each * counts).sum() / counts.sum().clamp(min=1)

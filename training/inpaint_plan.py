@@ -50,8 +50,8 @@ class Config:
     """Per nat of KL(q || p)."""
     critic_weight: float = 1.0
     wish_weight: float = 0.1
-    kept_weight: float = 0.3
-    """Of leaving a face as old, and as male or female, as the tutor saw it."""
+    kept_weight: float = 1.5
+    """Of leaving a face as old, as male or female, and as serious, as the tutor saw it."""
     penalty_weight: float = 0.2
     """Of R1 and R2, taken of a quarter of every `penalty_every`-th batch, and so much stronger."""
     penalty_every: int = 8

@@ -20,7 +20,7 @@ from training.inpaint_critic import (
 )
 from training.inpaint_plan import Config
 
-KEPT = ("Male", "Young")  # what a fill should leave as it was
+KEPT = ("Male", "Young", "Smiling")  # what a fill should leave as it was, if it does not decide it
 
 
 class Drawn(NamedTuple):
@@ -44,6 +44,11 @@ def coarse(face: Tensor) -> Tensor:
     step = 2 * face.shape[-1] // 64
     small = F.avg_pool2d(face, step)
     return F.interpolate(small, scale_factor=step, mode="bilinear", align_corners=False)
+
+
+def partly(batch: FaceBatch) -> Tensor:
+    """Rows whose hole leaves something of the face: of whole ones the critic has nothing to say."""
+    return batch.mask.mean((1, 2, 3)) < 0.5
 
 
 def drawn_terms(
@@ -76,13 +81,18 @@ def drawn_terms(
     terms["wish"] = wish_loss(
         tutor(coarse(face[kept:])).logits[:, wishes], told[kept:] == ON, asked_new[kept:]
     )
-    partly = batch.mask[kept:].mean((1, 2, 3))[:, None] < 0.5
-    terms["kept"] = kept_loss(seen.logits[kept:, same], real.logits[kept:, same], partly)
+    counts = partly(batch)[kept:, None].expand(-1, len(KEPT)).clone()
+    for i, name in enumerate(cfg.model.attributes):
+        if name in KEPT:
+            counts[:, KEPT.index(name)] &= ~batch.covered[kept:, i]
+    terms["kept"] = kept_loss(seen.logits[kept:, same], real.logits[kept:, same], counts)
     plain = ~(asked_new & (told != batch.true)).any(1)[kept:]
     terms["guess"] = (l1[kept:] * plain).sum() / plain.sum().clamp(min=1)
     with torch.no_grad():
         facing = panel.score(batch.image, batch.mask, real.maps)
-    terms["fooling"] = critic_loss(panel.score(face, batch.mask, seen.maps), facing)
+    fooling = panel.score(face, batch.mask, seen.maps)
+    some = partly(batch)
+    terms["fooling"] = critic_loss(fooling[some], facing[some])
     weights = {
         "wish": cfg.wish_weight,
         "kept": cfg.kept_weight,
@@ -99,7 +109,8 @@ def critic_terms(
     """The critic's loss on real faces and on fills, with its penalties now and then."""
     face, maps = looked.face.detach(), [part.detach() for part in looked.seen.maps]
     real = panel.score(batch.image, batch.mask, looked.real.maps)
-    loss = critic_loss(real, panel.score(face, batch.mask, maps))
+    filled, rows = panel.score(face, batch.mask, maps), partly(batch)
+    loss = critic_loss(real[rows], filled[rows])
     terms = {"critic": loss.detach()}
     if step % cfg.penalty_every == 0:
         some = slice(max(1, len(face) // 4))

@@ -1,0 +1,102 @@
+"""What `train_codes.py` trains: settings, losses, previews, the model card."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.codes import VQVAE, CodesConfig, CodesOutput
+from training import common
+from training.codebook import usage_loss, vq_loss
+from training.data import pictures
+from training.data.pictures import Kind
+
+SIZES: dict[Kind, CodesConfig] = {
+    "digits": CodesConfig(28, 1, (32, 64), 2, 64, 16, pictures.NAMES["digits"]),
+    "sketches": CodesConfig(64, 1, (32, 64, 96), 2, 128, 16, pictures.NAMES["sketches"]),
+    "faces": CodesConfig(64, 3, (64, 128), 2, 256, 16),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one run does; the same settings always give the same weights."""
+
+    kind: Kind = "digits"
+    data_dir: Path = Path("data")
+    """Folder that holds MNIST/, quickdraw/, celeba/."""
+    model: CodesConfig | None = None
+    """The kind's own where None."""
+    out_dir: Path | None = None
+    """checkpoints/codes-KIND where None."""
+    run_dir: Path | None = None
+    """runs/codes-KIND where None: resume state, metrics.jsonl, picture grids."""
+    cache_dir: Path = Path("~/.cache/latent-studio")
+    steps: int = 4_000
+    batch_size: int = 64
+    lr: float = 1e-3
+    beta: float = 0.25
+    """Weight of the commitment term."""
+    average: bool = True
+    """The codebook as moving averages; otherwise by its gradient."""
+    decay: float = 0.99
+    """Of those averages, a step."""
+    usage_weight: float = 0.02
+    """Of keeping all codes in use, per nat."""
+    softness: float = 1.0
+    """Of the assignments in that term, in units of the mean square distance to the codebook."""
+    revive_every: int = 100
+    """Steps between looks at codes that nobody uses, in the first 80 % of the run."""
+    least_use: float = 0.1
+    """Of the mean use: codes below are put elsewhere."""
+    seed: int = 0
+    log_every: int = 50
+    save_every: int = 500
+
+
+def terms_of(cfg: Config, model: VQVAE, x: Tensor) -> tuple[dict[str, Tensor], CodesOutput]:
+    """Named terms, the loss among them, and what came out; reconstruction in nats/pixel."""
+    out = model(x)
+    recon = F.binary_cross_entropy_with_logits(out.logits, x)
+    terms = {"recon": recon} | vq_loss(out, cfg.beta)
+    if cfg.average:
+        del terms["codebook"]
+    loss = sum(terms.values())
+    terms["usage"] = usage_loss(out.z_e, model.codebook, cfg.softness)
+    return {"loss": loss + cfg.usage_weight * terms["usage"]} | terms, out
+
+
+@torch.inference_mode()
+def preview(model: VQVAE, x: Tensor, path: Path) -> None:
+    """A grid: pictures, and what their codes decode to."""
+    some = x[:12].float().cpu().contiguous()
+    again = model.decode(model.encode(x[:12].float())).cpu()
+    rows = [part.expand(-1, 3, -1, -1) for part in (some, again)]
+    common.save_faces(path, rows)
+
+
+def card(cfg: Config, steps: int, seconds: float) -> str:
+    """The model card: what made these weights, and what they are for."""
+    faces = cfg.kind == "faces"
+    licence = "other\nlicense_name: celeba-non-commercial-research" if faces else "cc-by-4.0"
+    data = {
+        "digits": "MNIST (LeCun et al., CC BY-SA 3.0)",
+        "sketches": 'Google\'s "Quick, Draw!" (CC BY 4.0), 24 classes',
+        "faces": "CelebA (Liu et al. 2015), for non-commercial research only; so are these weights",
+    }
+    return f"""---
+license: {licence}
+library_name: pytorch
+tags: [vq-vae, {cfg.kind}]
+---
+# Latent Studio: codes of {cfg.kind}
+
+A VQ-VAE: pictures as grids of codes, and back.
+
+- Data: {data[cfg.kind]}.
+- Command: `python training/train_codes.py --kind {cfg.kind} --seed {cfg.seed}`
+- Last run: {steps} steps of {cfg.batch_size} pictures, {seconds / 60:.0f} minutes.
+- Figures: metrics.json.
+"""

@@ -1,0 +1,110 @@
+"""The rows of the inpainting table: fills by a network, and what the judge says of them."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.face_judge import FaceJudge
+from models.images import to_rgb
+from models.inpaint import OFF, ON, UNKNOWN, Inpainter, seeded_noise
+from models.inpaint_cvae import FaceCVAE
+from models.regions import REGIONS, Region
+from training import inpaint_metrics, metrics
+from training.data import holes
+from training.inpaint_metrics import Holes, Pictures
+
+LOWER_FACE, MOUTH = Region(38, 12, 64, 52), Region(50, 21, 64, 45)
+Fill = Callable[[Pictures, Holes, np.ndarray, int], Pictures]
+
+
+def filler(model: Inpainter | FaceCVAE) -> Fill:
+    """One fill a face by a network, z drawn anew for each."""
+
+    @torch.inference_mode()
+    def fill(real: Pictures, hole: Holes, told: np.ndarray, seed: int) -> Pictures:
+        noise = seeded_noise(len(real), model.config.latent_dim, seed)
+        parts = []
+        for i in range(0, len(real), 64):
+            x, some = to_rgb(real[i : i + 64]), slice(i, i + 64)
+            mask = torch.from_numpy(hole[some])[:, None].float()
+            asked = torch.from_numpy(told[some])
+            if isinstance(model, Inpainter):
+                face = model.fill(x, mask, asked, noise[some])
+            else:
+                face = torch.where(mask > 0, published(model, x, mask, asked, noise[some]), x)
+            parts.append((face * 255).round().byte().permute(0, 2, 3, 1).numpy())
+        return np.concatenate(parts)
+
+    return fill
+
+
+def published(model: FaceCVAE, x: Tensor, mask: Tensor, asked: Tensor, noise: Tensor) -> Tensor:
+    """The paper's CVAE at its own size, made as large as `x` (n, 3, h, w)."""
+    size = model.config.image_size
+    small = F.adaptive_avg_pool2d(x * (1 - mask), size)
+    face = model.decode(model.encode(small).sample(noise), asked).sigmoid()
+    return F.interpolate(face, x.shape[-2:], mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def wishes(count: int, smile: int = UNKNOWN, glasses: int = UNKNOWN) -> np.ndarray:
+    """The same wish for every face, (count, 2)."""
+    return np.tile([smile, glasses], (count, 1))
+
+
+def smiles(
+    judge: FaceJudge, fill: Fill, real: Pictures, smiling: np.ndarray, region: Region, seed: int
+) -> dict[str, float]:
+    """How often the judge sees a smile, by what was asked for and what the face did before."""
+    size = real.shape[1]
+    hole = np.tile(holes.fill(region, size), (len(real), 1, 1))
+    column = judge.config.attributes.index("Smiling")
+    found = {}
+    for name, wish in (("smile", ON), ("no_smile", OFF), ("open", UNKNOWN)):
+        logits, _ = judge.judge(fill(real, hole, wishes(len(real), wish), seed))
+        seen = logits[:, column] > 0
+        for before, rows in (("smiling", smiling), ("serious", ~smiling)):
+            found[f"{name}_asked_{before}_before"] = float(seen[rows].mean())
+    return found
+
+
+def glasses_off(judge: FaceJudge, fill: Fill, real: Pictures, seed: int) -> dict[str, float | int]:
+    """On faces whose glasses the judge sees: how often they go, and what else stays as it was."""
+    if not len(real):
+        return {"faces": 0}
+    hole = np.tile(holes.fill(REGIONS["glasses"], real.shape[1]), (len(real), 1, 1))
+    before, _ = judge.judge(real)
+    after, _ = judge.judge(fill(real, hole, wishes(len(real), glasses=OFF), seed))
+    column = judge.config.attributes.index
+    kept = {
+        name: float(((before > 0) == (after > 0))[:, column(name)].mean())
+        for name in ("Male", "Young", "Smiling")
+    }
+    gone = float((after[:, column("Eyeglasses")] < 0).mean())
+    return {"faces": len(real), "gone": gone} | {f"{name}_kept": v for name, v in kept.items()}
+
+
+def in_the_hole(
+    fill: Fill, real: Pictures, hole: Holes, judge: FaceJudge, features: np.ndarray, seed: int
+) -> dict[str, float]:
+    """Likeness, sharpness and realism of one fill a face, no wish."""
+    told = wishes(len(real))
+    drawn = fill(real, hole, told, seed)
+    return {
+        "psnr": inpaint_metrics.psnr(drawn, real, hole),
+        "ssim": inpaint_metrics.ssim(drawn, real, hole),
+        "sharpness": inpaint_metrics.sharpness(drawn, real, hole),
+        "frechet": metrics.frechet(judge.judge(drawn)[1], features),
+    }
+
+
+def averaged(fill: Fill, times: int = 8) -> Fill:
+    """The mean of some fills."""
+
+    def mean(real: Pictures, hole: Holes, told: np.ndarray, seed: int) -> Pictures:
+        fills = [fill(real, hole, told, seed + i).astype(np.float32) for i in range(times)]
+        return np.mean(fills, 0).round().astype(np.uint8)
+
+    return mean
