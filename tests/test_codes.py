@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from stirring import stirred
 
 from models import checkpoint, codes, codes_prior
 from models.codes import VQVAE, CodesConfig
@@ -13,15 +14,6 @@ from training.codebook import CodebookAverage
 TINY = CodesConfig(16, 1, (8, 8), 1, 11, 5)
 TINY_PRIOR = CodesPriorConfig(11, 4, ("zero", "one"), 16, 2, 2)
 TABLE = {VQVAE: lambda: VQVAE(TINY), CodesPrior: lambda: CodesPrior(TINY_PRIOR)}
-
-
-def stirred(model: torch.nn.Module, by: float = 0.1) -> torch.nn.Module:
-    """Random weights everywhere, so that no branch is silent because it starts at zero."""
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for p in model.parameters():
-            p += by * torch.randn(p.shape, generator=generator)
-    return model.eval()
 
 
 def images(count: int = 4) -> torch.Tensor:

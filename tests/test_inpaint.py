@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from stirring import stirred
 
 from models import checkpoint
 from models.face_judge import FaceJudge, FaceJudgeConfig
@@ -18,15 +19,6 @@ TABLE = {
     FaceCVAE: lambda: FaceCVAE(FaceCVAEConfig(32, 8, 4, 9, (8, 8, 8, 8))),
     FaceJudge: lambda: FaceJudge(FaceJudgeConfig(("Smiling", "Young"), 4)),
 }
-
-
-def stirred(model: torch.nn.Module, by: float = 0.1) -> torch.nn.Module:
-    """Random weights everywhere, so that no branch is silent because it starts at zero."""
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for p in model.parameters():
-            p += by * torch.randn(p.shape, generator=generator)
-    return model.eval()
 
 
 def face(size: int = 64) -> torch.Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from faces import NAMES, noisy, write_celeba
 from PIL import Image
-from test_inpaint import stirred
+from stirring import stirred
 
 from models import checkpoint
 from models.face_judge import FaceJudge, FaceJudgeConfig

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import stirring
 import torch
 
 from models.blocks import KVCache, PointBlock, attention
@@ -21,14 +22,12 @@ TABLE = {
 
 
 def stirred(model: torch.nn.Module) -> torch.nn.Module:
-    """Random weights everywhere, so that no branch is silent because it starts at zero."""
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for p in model.parameters():
-            p += 0.1 * torch.randn(p.shape, generator=generator)
-        if isinstance(model, SketchCompleter):
-            model.prior.choices.bias[END] -= 3  # goes on drawing for some points
-    return model.eval()
+    """Random weights everywhere; a completer goes on drawing for some points."""
+    stirring.stirred(model)
+    if isinstance(model, SketchCompleter):
+        with torch.no_grad():
+            model.prior.choices.bias[END] -= 3
+    return model
 
 
 def drawing() -> torch.Tensor:

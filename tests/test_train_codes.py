@@ -168,3 +168,24 @@ def test_faces_are_shrunk_and_mirrored(data_dir):
 def test_missing_digits_say_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match="four official files"):
         mnist.load(tmp_path, "train")
+
+
+def test_digits_are_read_packed_or_not_and_damage_is_told(data_dir, tmp_path):
+    images, labels = mnist.load(data_dir, "test")
+    assert images.shape == (30, 28, 28)
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in (data_dir / "MNIST" / "raw").glob("t10k*"):
+        (raw / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
+    again = mnist.load(tmp_path, "test")
+    np.testing.assert_array_equal(again[0], images)
+    np.testing.assert_array_equal(again[1], labels)
+    whole = (raw / "t10k-images-idx3-ubyte").read_bytes()
+    for bad in (whole[:-1], b"", b"hello, world", whole[:3] + b"\xff" + whole[4:]):
+        (raw / "t10k-images-idx3-ubyte").write_bytes(bad)
+        with pytest.raises(ValueError, match="no whole IDX file"):
+            mnist.load(tmp_path, "test")
+    (raw / "t10k-images-idx3-ubyte").unlink()
+    (raw / "t10k-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b broken")
+    with pytest.raises(ValueError, match="is damaged"):
+        mnist.load(tmp_path, "test")

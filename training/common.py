@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -60,6 +61,14 @@ class EMA:
         decay = min(decay, (step + 1) / (step + 10))
         averages, values = list(self.network.parameters()), list(network.parameters())
         torch._foreach_lerp_(averages, [v.detach() for v in values], 1 - decay)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """For the resume state."""
+        return self.network.state_dict()
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state_dict`."""
+        self.network.load_state_dict(state)
 
     @contextmanager
     def in_place_of(self, network: nn.Module) -> Iterator[None]:
@@ -113,6 +122,32 @@ def load_state(path: Path, config: dict[str, Any]) -> dict[str, Any] | None:
             "go on with those, or choose another --run-dir"
         )
     return state
+
+
+class Resume:
+    """What a run keeps in `folder` so that it can go on: its settings, step, time and parts.
+
+    A part has state_dict and load_state_dict; settings named in `aside` (paths) may differ.
+    """
+
+    def __init__(self, folder: Path, cfg: Any, aside: set[str], parts: dict[str, Any]):
+        self.path, self.parts = folder / "state.pt", parts
+        self.identity = {k: v for k, v in asdict(cfg).items() if k not in aside}
+
+    def load(self) -> tuple[int, float]:
+        """Bring the parts to where they were: the steps done and their seconds, 0 for a new run."""
+        state = load_state(self.path, self.identity)
+        if state is None:
+            return 0, 0.0
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        return state["step"], state["seconds"]
+
+    def save(self, step: int, seconds: float) -> None:
+        """In one file that is whole or the one before."""
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        progress = {"config": self.identity, "step": step, "seconds": seconds}
+        save_state(self.path, progress | states)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ the same command again: it goes on as if it had never stopped.
 """
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -41,16 +40,11 @@ def train(cfg: Config) -> None:
     average = CodebookAverage(model.codebook, cfg.decay)
     learnt = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learnt, cfg.lr, (0.9, 0.99), weight_decay=0.01, fused=True)
-    parts = {"model": model, "average": average, "optimizer": optimizer}
-    ema, start, seconds = common.EMA(model), 0, 0.0
-    paths = {"data_dir", "out_dir", "run_dir", "cache_dir"}
-    identity = {k: v for k, v in asdict(cfg).items() if k not in paths}
-    state = common.load_state(run_dir / "state.pt", identity)
-    if state:
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        ema.network.load_state_dict(state["ema"])
-        start, seconds = state["step"], state["seconds"]
+    ema = common.EMA(model)
+    parts = {"model": model, "average": average, "optimizer": optimizer, "ema": ema}
+    aside = {"data_dir", "out_dir", "run_dir", "cache_dir"}
+    resume = common.Resume(run_dir, cfg, aside, parts)
+    start, seconds = resume.load()
     log = common.MetricLog(run_dir / "metrics.jsonl", start)
 
     bar = tqdm(total=cfg.steps, initial=start, mininterval=2)
@@ -82,11 +76,7 @@ def train(cfg: Config) -> None:
             log.write(step, **values, perplexity=use, images_per_s=speed, seconds=now)
             bar.set_postfix(loss=f"{values['loss']:.4f}", perplexity=f"{use:.0f}")
         if done % cfg.save_every == 0 or done == cfg.steps:
-            states = {name: part.state_dict() for name, part in parts.items()}
-            progress = {"config": identity, "step": done, "seconds": now}
-            common.save_state(
-                run_dir / "state.pt", progress | states | {"ema": ema.network.state_dict()}
-            )
+            resume.save(done, now)
             with ema.in_place_of(model):
                 preview(model, x, run_dir / f"{done:06d}.png")
                 checkpoint.save(out_dir, model, card=card(cfg, done, now))

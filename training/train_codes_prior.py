@@ -5,7 +5,7 @@ command again: it goes on as if it had never stopped.
 """
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -84,16 +84,11 @@ def train(cfg: Config) -> None:
     optimizer = torch.optim.AdamW(
         model.parameters(), cfg.lr, (0.9, 0.95), weight_decay=0.05, fused=True
     )
-    parts = {"model": model, "optimizer": optimizer}
-    ema, start, seconds = common.EMA(model), 0, 0.0
-    paths = {"data_dir", "codes_dir", "out_dir", "run_dir", "cache_dir"}
-    identity = {k: v for k, v in asdict(cfg).items() if k not in paths}
-    state = common.load_state(run_dir / "state.pt", identity)
-    if state:
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        ema.network.load_state_dict(state["ema"])
-        start, seconds = state["step"], state["seconds"]
+    ema = common.EMA(model)
+    parts = {"model": model, "optimizer": optimizer, "ema": ema}
+    aside = {"data_dir", "codes_dir", "out_dir", "run_dir", "cache_dir"}
+    resume = common.Resume(run_dir, cfg, aside, parts)
+    start, seconds = resume.load()
     log = common.MetricLog(run_dir / "metrics.jsonl", start)
 
     bar = tqdm(total=cfg.steps, initial=start, mininterval=2)
@@ -122,11 +117,7 @@ def train(cfg: Config) -> None:
             log.write(step, nats_per_code=nats, images_per_s=speed, seconds=now)
             bar.set_postfix(nats_per_code=f"{nats:.3f}", images_per_s=f"{speed:.0f}")
         if done % cfg.save_every == 0 or done == cfg.steps:
-            states = {name: part.state_dict() for name, part in parts.items()}
-            progress = {"config": identity, "step": done, "seconds": now}
-            common.save_state(
-                run_dir / "state.pt", progress | states | {"ema": ema.network.state_dict()}
-            )
+            resume.save(done, now)
             with ema.in_place_of(model):
                 checkpoint.save(out_dir, model)
                 drawn = book.decode(model.sample(24, seed=step))

@@ -5,7 +5,6 @@ same command again: it goes on as if it had never stopped.
 """
 
 import time
-from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -49,21 +48,17 @@ def train(cfg: Config) -> None:
     panel = Panel(critic, tutor)
     optimizer = torch.optim.AdamW(network.parameters(), cfg.lr, (0.5, 0.99), fused=True)
     critic_optimizer = torch.optim.AdamW(critic.parameters(), cfg.lr, (0.0, 0.99), fused=True)
+    ema = common.EMA(network)
     parts = {
         "network": network,
         "critic": critic,
         "optimizer": optimizer,
         "critic_optimizer": critic_optimizer,
+        "ema": ema,
     }
-    ema, start, seconds = common.EMA(network), 0, 0.0
-    paths = {"data_dir", "out_dir", "run_dir", "cache_dir", "tutor", "init"}
-    identity = {k: v for k, v in asdict(cfg).items() if k not in paths}
-    state = common.load_state(cfg.run_dir / "state.pt", identity)
-    if state:
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        ema.network.load_state_dict(state["ema"])
-        start, seconds = state["step"], state["seconds"]
+    aside = {"data_dir", "out_dir", "run_dir", "cache_dir", "tutor", "init"}
+    resume = common.Resume(cfg.run_dir, cfg, aside, parts)
+    start, seconds = resume.load()
     log = common.MetricLog(cfg.run_dir / "metrics.jsonl", start)
 
     total = cfg.steps + cfg.sharpen_steps
@@ -98,11 +93,7 @@ def train(cfg: Config) -> None:
             log.write(step, **values, images_per_s=speed, seconds=now)
             bar.set_postfix(loss=f"{values['loss']:.2f}", images_per_s=f"{speed:.0f}")
         if done % cfg.save_every == 0 or done in (cfg.steps, total):
-            states = {name: part.state_dict() for name, part in parts.items()}
-            progress = {"config": identity, "step": done, "seconds": now}
-            common.save_state(
-                cfg.run_dir / "state.pt", progress | states | {"ema": ema.network.state_dict()}
-            )
+            resume.save(done, now)
             with ema.in_place_of(network):
                 preview(network, batch, cfg.run_dir / f"{done:06d}.png")
                 checkpoint.save(cfg.out_dir, network, card=card(cfg, done, now))

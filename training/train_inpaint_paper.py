@@ -5,7 +5,7 @@ Done as the paper means it: sigma is exp(logvar / 2), and real and filled faces 
 """
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -83,14 +83,9 @@ def train(cfg: Config) -> None:
     critic_optimizer = torch.optim.Adam(critic.parameters(), cfg.lr, (0.5, 0.999), fused=True)
     parts = {"model": model, "critic": critic, "optimizer": optimizer}
     parts["critic_optimizer"] = critic_optimizer
-    start, seconds = 0, 0.0
-    paths = {"data_dir", "out_dir", "run_dir", "cache_dir"}
-    identity = {k: v for k, v in asdict(cfg).items() if k not in paths}
-    state = common.load_state(cfg.run_dir / "state.pt", identity)
-    if state:
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        start, seconds = state["step"], state["seconds"]
+    aside = {"data_dir", "out_dir", "run_dir", "cache_dir"}
+    resume = common.Resume(cfg.run_dir, cfg, aside, parts)
+    start, seconds = resume.load()
     log = common.MetricLog(cfg.run_dir / "metrics.jsonl", start)
 
     total = cfg.steps + cfg.sharpen_steps
@@ -124,9 +119,7 @@ def train(cfg: Config) -> None:
             values = {name: float(term.detach()) for name, term in terms.items()}
             log.write(step, **values, images_per_s=cfg.batch_size * done / now, seconds=now)
         if done % cfg.save_every == 0 or done == total:
-            states = {name: part.state_dict() for name, part in parts.items()}
-            progress = {"config": identity, "step": done, "seconds": now}
-            common.save_state(cfg.run_dir / "state.pt", progress | states)
+            resume.save(done, now)
             checkpoint.save(cfg.out_dir, model)
 
 

@@ -6,7 +6,6 @@ again: it goes on as if it had never stopped.
 
 import time
 from contextlib import nullcontext
-from dataclasses import asdict
 
 import torch
 from accelerate import Accelerator
@@ -54,21 +53,17 @@ def train(cfg: Config, acc: Accelerator) -> None:
     torch.manual_seed(cfg.seed)
     model = network_of(cfg).to(acc.device, memory_format=torch.channels_last)
     objective = Objective(cfg, model, acc)
-    network, adversary = objective.network, objective.adversary
+    network = objective.network
     optimizer = torch.optim.AdamW(
         network.parameters(), cfg.lr, (0.9, 0.95), weight_decay=0.01, fused=True
     )
-    ema, start, seconds = common.EMA(network), 0, 0.0
-    paths = {"data_dir", "out_dir", "run_dir", "cache_dir", "download", "init"}
-    identity = {k: v for k, v in asdict(cfg).items() if k not in paths}
-    state = common.load_state(cfg.run_dir / "state.pt", identity)
-    if state:
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        ema.network.load_state_dict(state["ema"])
-        if adversary:
-            adversary.load_state_dict(state["adversary"])
-        start, seconds = state["step"], state["seconds"]
+    ema = common.EMA(network)
+    parts = {"network": network, "optimizer": optimizer, "ema": ema}
+    if objective.adversary:
+        parts["adversary"] = objective.adversary
+    aside = {"data_dir", "out_dir", "run_dir", "cache_dir", "download", "init"}
+    resume = common.Resume(cfg.run_dir, cfg, aside, parts)
+    start, seconds = resume.load()
     if acc.is_main_process:
         log = common.MetricLog(cfg.run_dir / "metrics.jsonl", start)
     parallel = acc.prepare(network)
@@ -97,18 +92,7 @@ def train(cfg: Config, acc: Accelerator) -> None:
             log.write(step, **values, images_per_s=speed, seconds=now)
             bar.set_postfix(loss=f"{values['loss']:.1f}", images_per_s=f"{speed:.0f}")
         if done % cfg.save_every == 0 or done in (cfg.steps, total):
-            common.save_state(
-                cfg.run_dir / "state.pt",
-                {
-                    "config": identity,
-                    "step": done,
-                    "seconds": now,
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "ema": ema.network.state_dict(),
-                    "adversary": adversary and adversary.state_dict(),
-                },
-            )
+            resume.save(done, now)
             with ema.in_place_of(network):
                 preview(model, batch, cfg.run_dir / f"{done:06d}.png")
                 checkpoint.save(cfg.out_dir, model, card=card(cfg, done, now))

@@ -1,10 +1,11 @@
-"""MNIST in its official layout (MNIST/raw/*-ubyte.gz or unpacked), read by torchvision."""
+"""MNIST in its official layout: MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte[.gz]."""
 
+import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from torchvision import datasets
 
 from training.data.quickdraw import Split
 
@@ -12,22 +13,37 @@ NAMES = tuple("0123456789")
 VALID = 5_000  # the last of the 60,000 for training
 
 
+def read(path: Path) -> UInt8[np.ndarray, "n *s"]:
+    """An IDX file of bytes, packed or not: four bytes of type and rank, the sizes, the data."""
+    packed = path.with_name(path.name + ".gz")
+    try:
+        data = path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{path.parent} lacks {path.name} or {packed.name}: put the four official files of "
+            "MNIST there"
+        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{packed} is damaged ({error}): fetch it again") from error
+    rank = data[3] if len(data) > 3 and data[:3] == b"\0\0\x08" else 0
+    start = 4 + 4 * rank
+    shape = tuple(int.from_bytes(data[i : i + 4], "big") for i in range(4, start, 4))
+    if not rank or len(data) != start + int(np.prod(shape, dtype=object)):
+        raise ValueError(f"{path} is no whole IDX file of bytes: fetch it again")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
 def load(
-    folder: Path, split: Split, download: bool = False
+    folder: Path, split: Split
 ) -> tuple[UInt8[np.ndarray, "n 28 28"], Int64[np.ndarray, " n"]]:
     """Digits, white on black, 0..255, and labels; `folder` is the one that holds MNIST/."""
-    try:
-        data = datasets.MNIST(folder, train=split != "test", download=download)
-    except RuntimeError as error:
-        raise FileNotFoundError(
-            f"{folder / 'MNIST' / 'raw'} lacks the four official files of MNIST: put them there, "
-            "or add --download"
-        ) from error
-    images, labels = data.data.numpy(), data.targets.numpy()
-    if split == "test":
-        return images, labels
-    part = slice(None, -VALID) if split == "train" else slice(-VALID, None)
-    return images[part], labels[part]
+    stem = "t10k" if split == "test" else "train"
+    raw = folder / "MNIST" / "raw"
+    images, labels = (read(raw / f"{stem}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
+    if len(images) != len(labels):
+        raise ValueError(f"{raw} has {len(images)} pictures and {len(labels)} labels: fetch again")
+    part = {"train": slice(None, -VALID), "valid": slice(-VALID, None), "test": slice(None)}[split]
+    return images[part], labels[part].astype(np.int64)
 
 
 def enlarged(digits: UInt8[np.ndarray, "n 28 28"]) -> UInt8[np.ndarray, "n 64 64"]:
