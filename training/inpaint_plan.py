@@ -48,9 +48,9 @@ class Config:
     perceptual_weight: float = 2.0
     kl_weight: float = 0.002
     """Per nat of KL(q || p)."""
-    critic_weight: float = 1.0
+    critic_weight: float = 1.5
     wish_weight: float = 0.1
-    kept_weight: float = 1.5
+    kept_weight: float = 4.0
     """Of leaving a face as old, as male or female, and as serious, as the tutor saw it."""
     penalty_weight: float = 0.2
     """Of R1 and R2, taken of a quarter of every `penalty_every`-th batch, and so much stronger."""
