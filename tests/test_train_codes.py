@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from stopped import outcome, stopped_and_resumed
 
 from models import checkpoint
-from models.codes import CodesConfig
+from models.codes import VQVAE, CodesConfig
 from models.codes_prior import CodesPriorConfig
 from training import (
     codes_metrics,
@@ -60,7 +60,7 @@ def config(data_dir: Path, run: Path, **changes: object) -> codes_plan.Config:
         model=TINY,
         out_dir=run / "codes-digits",
         run_dir=run,
-        steps=7,
+        steps=11,
         batch_size=4,
         revive_every=2,
         least_use=0.5,
@@ -77,7 +77,7 @@ def prior_config(data_dir: Path, run: Path, codes_dir: Path) -> train_codes_prio
         model=CodesPriorConfig(width=8, heads=2, layers=1),
         out_dir=run / "prior-digits",
         run_dir=run,
-        steps=7,
+        steps=11,
         batch_size=4,
         log_every=1,
         save_every=2,
@@ -136,10 +136,8 @@ def test_a_resumed_prior_equals_the_unbroken_one_and_is_measured(data_dir, tmp_p
 
 
 def test_edits_that_are_the_same_on_pixels_have_no_error(data_dir):
-    class Plain(torch.nn.Module):
+    class Plain(VQVAE):
         """One code a shade; decoding enlarges."""
-
-        config = TINY
 
         def encode(self, x):
             return (x[:, 0, ::4, ::4] * 5).round().long()
@@ -148,7 +146,7 @@ def test_edits_that_are_the_same_on_pixels_have_no_error(data_dir):
             return codes[:, None].repeat_interleave(4, 2).repeat_interleave(4, 3) / 5
 
     x = torch.from_numpy(mnist.load(data_dir, "test")[0])[:, None].float() / 255
-    found = codes_metrics.edits("digits", Plain(), x, np.zeros(30), None)
+    found = codes_metrics.edits("digits", Plain(TINY), x, np.zeros(30, np.int64), None)
     assert {row["psnr"] for row in found.values()} == {100.0}
 
 

@@ -122,7 +122,7 @@ def train(cfg: Config) -> None:
                 checkpoint.save(out_dir, model)
                 drawn = book.decode(model.sample(24, seed=step))
                 common.save_faces(
-                    run_dir / f"{done:06d}.png", drawn.expand(-1, 3, -1, -1).split(12)
+                    run_dir / f"{done:06d}.png", list(drawn.expand(-1, 3, -1, -1).split(12))
                 )
     bar.close()
 

@@ -30,7 +30,7 @@ def read(path: Path) -> UInt8[np.ndarray, "n *s"]:
     shape = tuple(int.from_bytes(data[i : i + 4], "big") for i in range(4, start, 4))
     if not rank or len(data) != start + int(np.prod(shape, dtype=object)):
         raise ValueError(f"{path} is no whole IDX file of bytes: fetch it again")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()
 
 
 def load(
