@@ -2,8 +2,7 @@
 
 p(fill | face with a hole) is an integral over z ~ p(z | face with a hole, attributes); the decoder
 keeps the surroundings at every resolution, down to the single pixel, beside what it makes of z.
-Its core works at half the picture's size, where a face is understood as well in a quarter of the
-time; `DetailNet` adds what is finer.
+Its core works at half the picture's size, in a quarter of the time; `DetailNet` adds what is finer.
 """
 
 from dataclasses import dataclass

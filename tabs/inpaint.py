@@ -128,9 +128,9 @@ def inpaint_face(
         raise problem("No face was found in this photo: say where the eyes are, [[x, y], [x, y]].")
     portrait = Portrait(photo["path"], frame)
     made = fill(pixels, portrait, pad, smile, glasses, count, 1.0, seed)
-    names = [f"fill-{i + 1:02}.png" for i in range(made.squares.shape[1])]
-    results = [inpaint_view.pasted(pixels, hole, made, 0, i) for i in range(len(names))]
-    files = [_file(result, name) for result, name in zip(results, names, strict=True)]
+    fills = range(made.squares.shape[1])
+    results = [inpaint_view.pasted(pixels, hole, made, 0, i) for i in fills]
+    files = [_file(result, f"fill-{i + 1:02}.png") for i, result in enumerate(results)]
     return [gr.FileData(path=f, orig_name=Path(f).name).model_dump() for f in files]
 
 
@@ -138,15 +138,8 @@ def warm() -> None:
     """Load the models and run them once, so that the first visitor need not wait."""
     with contextlib.suppress(gr.Error, IndexError):
         portrait, pad, _, _ = on_sample({"chosen": "0"})
-        on_fill(
-            {**pad, "holes": [pad["presets"]["mouth"]]},
-            portrait,
-            *SMILES[:1],
-            *GLASSES[:1],
-            4,
-            1.0,
-            0,
-        )
+        pad = {**pad, "holes": [pad["presets"]["mouth"]]}
+        on_fill(pad, portrait, SMILES[0], GLASSES[0], 4, 1.0, 0)
 
 
 def build() -> None:

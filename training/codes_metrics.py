@@ -16,6 +16,7 @@ from training.data import mnist
 from training.data.pictures import Kind
 from training.judge import SketchJudge
 
+# on grids (cell 1) and pictures (cell: px a cell) alike; `splice` with the one before
 EDITS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "shift by 1": lambda grid, cell: code_edits.shift(grid, x=cell),
     "shift by 2": lambda grid, cell: code_edits.shift(grid, x=2 * cell),
@@ -26,7 +27,6 @@ EDITS: dict[str, Callable[[Tensor, int], Tensor]] = {
         grid, grid.roll(1, 0), grid.shape[-1] // cell // 2 * cell
     ),
 }
-"""On grids (cell 1) and pictures (cell: px a cell) alike; `splice` with the one before."""
 
 
 def psnr(a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"]) -> float:
@@ -135,7 +135,7 @@ def completed(
     half = model.config.grid // 2
     keep[:, half:] = OPEN
     drawn = torch.cat([prior.sample(1, keep=part, seed=seed + i) for i, part in enumerate(keep)])
-    bare = model.decode(codes)
+    bare = model.decode(codes).clone()
     bare[..., half * model.config.cell :, :] = 0
     read = {
         name: float((judged(judge, kind, x)[0].argmax(1) == labels).mean())
