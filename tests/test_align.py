@@ -61,7 +61,7 @@ def test_cut_and_pasted_back_nothing_moves(eyes):
     back = align.paste(photo, square, hole, frame)
     assert np.array_equal(back[~hole], photo[~hole])
     if hole.sum() > 400:
-        assert np.abs(moved_by(back, photo, hole)).max() < 0.25
+        assert np.abs(moved_by(back, photo, hole)).max() < 0.4  # px
 
 
 def moved_by(after: np.ndarray, before: np.ndarray, where: np.ndarray) -> np.ndarray:
