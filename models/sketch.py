@@ -24,7 +24,7 @@ from models.sketch_strokes import Context, StrokePrior
 PACKED = ("context_layers", "layers", "choices")
 CALM = 0.4  # a temperature of 1 divides the logits by this: nearer to real drawings than 1 is
 SURE = 0.5  # and those of the label, where it is guessed
-LINGER = 0.4  # taken off the logit of END: halves of drawings would end a little too soon
+LINGER = 0.8  # taken off the logit of END: halves of drawings would end a little too soon
 
 
 class SketchCompleter(nn.Module):
