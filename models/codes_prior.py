@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from models.blocks import KVCache, PointBlock, init_transformer
+from models.gaussian import gumbel
 
 ANY = -1  # no class is asked for
 OPEN = -1  # in `keep`: a cell that is to be drawn
@@ -99,10 +100,8 @@ class CodesPrior(nn.Module):
         side, device = self.config.grid, self.start.device
         kept = torch.full((side**2,), OPEN) if keep is None else keep.flatten().long()
         order = (kept == OPEN).int().argsort(stable=True)
-        uniform = torch.rand(
-            count, side**2, self.config.codes, generator=torch.Generator().manual_seed(seed)
-        )
-        noise = -torch.log(-torch.log(uniform)).to(device)
+        noise = gumbel(count, side**2 * self.config.codes, seed).unflatten(1, (side**2, -1))
+        noise = noise.to(device)
         memory = self.label(torch.tensor([[number]], device=device))
         caches = [KVCache(layer.remember(memory), count, side**2) for layer in self.layers]
         out = torch.zeros(count, side**2, dtype=torch.long, device=device)

@@ -32,3 +32,9 @@ class DiagonalGaussian(NamedTuple):
         ratio = (self.logvar - other.logvar).exp()
         distance = (self.mu - other.mu) ** 2 * (-other.logvar).exp()
         return 0.5 * (ratio + distance - 1 + other.logvar - self.logvar).sum(-1)
+
+
+def gumbel(count: int, length: int, seed: int) -> Float[Tensor, "n l"]:
+    """Gumbel noise; the first rows do not depend on `count`."""
+    uniform = torch.rand(count, length, generator=torch.Generator().manual_seed(seed))
+    return -torch.log(-torch.log(uniform))

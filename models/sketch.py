@@ -15,6 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from models.fast import bfloat16_copy, has_bfloat16
+from models.gaussian import gumbel
 from models.images import draw_strokes, shrink, to_ink
 from models.sketch_cvae import SketchCVAE
 from models.sketch_pen import PointNoise, sample
@@ -145,12 +146,6 @@ class SketchCompleter(nn.Module):
         """As in torch; forgets the fast copy."""
         object.__setattr__(self, "_fast", None)
         return super().train(mode)
-
-
-def gumbel(count: int, length: int, seed: int) -> Float[Tensor, "n l"]:
-    """Gumbel noise; the first rows do not depend on `count`."""
-    uniform = torch.rand(count, length, generator=torch.Generator().manual_seed(seed))
-    return -torch.log(-torch.log(uniform))
 
 
 def ink_of(points: Int64[Tensor, "n p 3"]) -> Float[Tensor, "n h w"]:

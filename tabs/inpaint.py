@@ -69,9 +69,9 @@ def on_fill(pad, portrait, smile, glasses, count, temperature, seed):
         return None, inpaint_view.START
     try:
         photo = face_photo.read(portrait.path)
-        made = fill(photo, portrait, pad, smile, glasses, count, temperature, seed)
+        hole, made = fill(photo, portrait, pad, smile, glasses, count, temperature, seed)
         box = face_photo.region(photo, portrait.frame)
-        return made, inpaint_view.view(photo, face_photo.hole(pad, photo), made, box)
+        return made, inpaint_view.view(photo, hole, made, box)
     except gr.Error as error:
         return None, {**inpaint_view.START, "note": error.message}
 
@@ -122,12 +122,11 @@ def inpaint_face(
     smile = choice(smile, "Smile", SMILES[:3])
     single = isinstance(rectangle, list) and not any(isinstance(r, list) for r in rectangle)
     pad = {"holes": [rectangle] if single else rectangle}
-    hole = face_photo.hole(pad, pixels)
     frame = face_photo.from_eyes(eyes) if eyes is not None else face_photo.find(pixels)[0]
     if frame is None:
         raise problem("No face was found in this photo: say where the eyes are, [[x, y], [x, y]].")
     portrait = Portrait(photo["path"], frame)
-    made = fill(pixels, portrait, pad, smile, glasses, count, 1.0, seed)
+    hole, made = fill(pixels, portrait, pad, smile, glasses, count, 1.0, seed)
     fills = range(made.squares.shape[1])
     results = [inpaint_view.pasted(pixels, hole, made, 0, i) for i in fills]
     files = [_file(result, f"fill-{i + 1:02}.png") for i, result in enumerate(results)]

@@ -2,7 +2,7 @@
 
 from tabs import common, face_photo
 from tabs.common import MAX_SEED, choice, number, problem
-from tabs.face_photo import Pixels, Portrait
+from tabs.face_photo import Hole, Pixels, Portrait
 from tabs.inpaint_view import Fills
 
 SMILES = ("as it comes", "smile", "no smile", "side by side")
@@ -20,8 +20,8 @@ def fill(
     count: int,
     temperature: float,
     seed: int,
-) -> Fills:
-    """`count` fills a wish about the smile, from the same noise; all arguments checked.
+) -> tuple[Hole, Fills]:
+    """The hole, and `count` fills a wish about the smile from one noise; arguments are checked.
 
     `pad` holds what was erased, as `face_photo.hole` reads it.
     """
@@ -60,7 +60,7 @@ def fill(
         f"The hole takes {share:.0%} of the face's square; the model was trained on at most "
         f"{MAX_TRAINED:.0%}, so expect less."
     )
-    return Fills(
+    return hole, Fills(
         portrait,
         {name: pad[name] for name in ("holes", "strokes", "brush") if name in pad},
         titles,

@@ -44,9 +44,8 @@ def made(smile="as it comes", hole=MOUTH, **change):
     settings = (
         dict(zip(("glasses", "count", "temperature", "seed"), ASKED[1:], strict=True)) | change
     )
-    return photo, inpaint_fill.fill(
-        photo, Portrait("", FRAME), {"holes": [hole]}, smile, **settings
-    )
+    pad = {"holes": [hole]}
+    return photo, inpaint_fill.fill(photo, Portrait("", FRAME), pad, smile, **settings)[1]
 
 
 def erased(photo, fills):
@@ -266,7 +265,7 @@ def test_what_is_kept_of_a_large_photo_is_small():
     photo = np.zeros((4000, 6000, 3), np.uint8)
     frame = tuple(align.from_eyes((2500.0, 1800.0), (3500.0, 1800.0)))
     pad = {"holes": [[2000, 1500, 4000, 3000]], "view": {"src": "x" * 10**6}}
-    fills = inpaint_fill.fill(photo, Portrait("", frame), pad, *ASKED)
+    _, fills = inpaint_fill.fill(photo, Portrait("", frame), pad, *ASKED)
     assert len(pickle.dumps(fills)) < 300_000
 
 
