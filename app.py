@@ -5,7 +5,7 @@ import threading
 
 import gradio as gr
 
-from tabs import common, inpaint, sketch
+from tabs import codes, common, inpaint, sketch
 
 ACCENT = gr.themes.Color(
     c50="#fff4ed", c100="#ffe5d5", c200="#fec7aa", c300="#fda174", c400="#f9723c", c500="#de4914",
@@ -19,10 +19,11 @@ THEME = gr.themes.Base(
     radius_size=gr.themes.sizes.radius_lg,
 )
 HEADER = """# Latent Studio
-Small latent-variable models to see and touch: finish a drawing, fill a hole in a face."""
+Small latent-variable models to see and touch: finish a drawing, fill a hole in a face, take a
+picture's codes apart."""
 CREDIT = """Trained on Google's [Quick, Draw!](https://github.com/googlecreativelab/quickdraw-dataset)
-drawings, [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), and on CelebA's faces, for
-non-commercial research. Nothing you draw or send is kept."""
+drawings, [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), on MNIST's digits, and on
+CelebA's faces, for non-commercial research. Nothing you draw or send is kept."""
 
 
 def build() -> gr.Blocks:
@@ -36,6 +37,8 @@ def build() -> gr.Blocks:
                 sketch.build()
             with gr.Tab("Inpaint", id="inpaint"):
                 inpaint.build()
+            with gr.Tab("Codes", id="codes"):
+                codes.build()
         gr.Markdown(CREDIT, elem_classes="credit")
     return demo.queue(max_size=32)
 
@@ -48,7 +51,7 @@ def launch(demo: gr.Blocks, **where) -> None:
     demo.launch(
         server_name=host,
         theme=THEME,
-        css_paths=common.ASSETS / "studio.css",
+        css_paths=[common.ASSETS / "studio.css", common.ASSETS / "codes.css"],
         footer_links=["api", "settings"],
         run_history=False,
         max_file_size="8mb",
@@ -64,6 +67,7 @@ def warm() -> None:
     """Load the models, one after the other."""
     sketch.warm()
     inpaint.warm()
+    codes.warm()
 
 
 if __name__ == "__main__":

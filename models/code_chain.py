@@ -9,6 +9,7 @@
     negate nearest             and from there to the nearest code
     replace 3 7                code 3 becomes 7
     paint 7 0,0 1,0            code 7 in some cells x,y
+    cells 0,0=7 1,0=9          a code for each of some cells, as a prior completes them
 
 A grid holds codes 0..K-1, and K more that stand for the negated vectors.
 """
@@ -24,7 +25,8 @@ from torch import Tensor
 from models import code_edits
 
 MAX_EDITS = 200
-WORDS = ("shift", "rotate", "flip", "splice", "transplant", "negate", "replace", "paint")
+WORDS = ("shift", "rotate", "flip", "splice", "transplant", "negate", "replace", "paint", "cells")
+OF_CODES = ("replace", "paint", "cells")  # edits that mean nothing to pixels
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def apply_to_pixels(
     To negate a picture is to take it from 1.
     """
     for number, edit in enumerate(edits, 1):
-        if edit.word in ("replace", "paint") or edit.rest == ("nearest",):
+        if edit.word in OF_CODES or edit.rest == ("nearest",):
             return None
         if edit.word == "negate":
             picture = 1 - picture
@@ -124,6 +126,14 @@ def _on_codes(edit: Edit, grid: Tensor, second: Tensor, book: Book) -> Tensor:
             raise ValueError("paint needs a code and cells x,y")
         cells = [_numbers(word.split(","), 2) for word in edit.rest[1:]]
         return code_edits.paint(grid, [(x, y) for x, y in cells], _code(edit.rest[0], k))
+    if edit.word == "cells":
+        pairs = [word.split("=") for word in edit.rest]
+        if not pairs or any(len(pair) != 2 for pair in pairs):
+            raise ValueError("cells needs cells and codes x,y=code")
+        for cell, code in pairs:
+            x, y = _numbers(cell.split(","), 2)
+            grid = code_edits.paint(grid, [(x, y)], _code(code, k))
+        return grid
     return _moved(edit, grid, second, 1, book.background)
 
 

@@ -92,6 +92,13 @@ class VQVAE(nn.Module):
         )
         init_convolutions(self)
         self.codebook = nn.Parameter(torch.randn(config.codes, config.dim))
+        self.uses: Tensor  # how often each code served in training pictures, (K,)
+        self.register_buffer("uses", torch.zeros(config.codes, dtype=torch.long))
+
+    @property
+    def background(self) -> int:
+        """The code that served most."""
+        return int(self.uses.argmax())
 
     def embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d gh gw"]:
         """The encoder's vectors z_e of pictures in [0, 1]."""

@@ -150,3 +150,29 @@ def picture_to_ink(picture: Image.Image) -> Float[Tensor, "64 64"]:
     corner = ((side - picture.width) // 2, (side - picture.height) // 2)
     paper.paste(picture.convert("L"), corner)
     return to_ink(255 - np.asarray(paper.resize((SIZE, SIZE), Image.Resampling.BOX)))
+
+
+def ink_to_digit(ink: Float[Tensor, "h w"]) -> Float[Tensor, "28 28"]:
+    """A drawn digit as MNIST has them: 20 px its longer side, the centre of its ink in the middle.
+
+    ValueError where there is no ink.
+    """
+    rows, columns = (torch.nonzero(ink.amax(axis) > 0.1)[:, 0] for axis in (1, 0))
+    if not len(rows):
+        raise ValueError("there is no ink: draw a stroke first")
+    part = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = 20 / max(part.shape)
+    size = [max(1, round(side * scale)) for side in part.shape]
+    small = F.interpolate(part[None, None], size, mode="bilinear", antialias=True)[0, 0]
+    small = small / small.max()
+    where = torch.arange(20.0)
+    middle = [
+        float((small.sum(1 - axis) * where[: small.shape[axis]]).sum() / small.sum()) + 0.5
+        for axis in (0, 1)
+    ]
+    top, left = (
+        min(max(round(14 - m), 0), 28 - s) for m, s in zip(middle, small.shape, strict=True)
+    )
+    digit = torch.zeros(28, 28)
+    digit[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return digit

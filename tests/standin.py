@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import app
+from models.codes import VQVAE, CodesConfig
+from models.codes_prior import CodesPrior, CodesPriorConfig
 from models.images import rasterise
 from models.inpaint import InpaintConfig, seeded_noise
 from tabs import common
@@ -84,8 +86,26 @@ class JudgeStandIn(nn.Module):
         return {"Smiling": light, "Eyeglasses": faces[:, 2].mean((1, 2)).tolist()}
 
 
+CODES = {
+    "digits": CodesConfig(28, 1, (4, 8), 1, 12, 4, tuple("0123456789")),
+    "sketches": CodesConfig(64, 1, (4, 8), 1, 10, 4, LABELS),
+    "faces": CodesConfig(64, 3, (4, 8), 1, 14, 4),
+}
+
+
 def load(stem: str) -> nn.Module:
     """The stand-in of a demo's model."""
+    torch.manual_seed(7)
+    part, _, kind = stem.partition("-")
+    if part == "codes":
+        book = VQVAE(CODES[kind]).eval().requires_grad_(False)
+        book.codebook.data *= 3
+        book.uses += torch.arange(CODES[kind].codes)
+        return book
+    if part == "prior":
+        config = CODES[kind]
+        settings = CodesPriorConfig(config.codes, config.grid, config.names, 8, 2, 1)
+        return CodesPrior(settings).eval().requires_grad_(False)
     kinds = {"sketch": StandIn, "inpaint": FaceStandIn, "inpaint-judge": JudgeStandIn}
     return kinds[stem]()
 

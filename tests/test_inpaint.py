@@ -10,7 +10,7 @@ from models.face_judge import FaceJudge, FaceJudgeConfig
 from models.images import to_rgb
 from models.inpaint import MODELS, OFF, ON, UNKNOWN, InpaintConfig, Inpainter, seeded_noise
 from models.inpaint_cvae import FaceCVAE, FaceCVAEConfig
-from training import inpaint_critic
+from training import inpaint_critic, losses
 from training.inpaint_critic import FaceCritic
 
 TINY = InpaintConfig(64, ("Smiling", "Eyeglasses"), (8, 8, 16), 8, 4, 6, 16, 2)
@@ -177,8 +177,8 @@ def test_losses_in_the_hole_are_those_of_brute_force():
     ]
     found = inpaint_critic.hole_l1(drawn, x, mask)
     torch.testing.assert_close(found, torch.tensor(by_hand).float(), atol=1e-5, rtol=1e-4)
-    assert (inpaint_critic.perceptual([x, 2 * x], [x, 2 * x]) == 0).all()
-    twice = inpaint_critic.perceptual([2 * x], [x])
+    assert (losses.perceptual([x, 2 * x], [x, 2 * x]) == 0).all()
+    twice = losses.perceptual([2 * x], [x])
     torch.testing.assert_close(twice, torch.ones(3))
 
 

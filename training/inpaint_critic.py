@@ -108,15 +108,6 @@ def hole_l1(
     return ((drawn - real).abs() * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3)))
 
 
-def perceptual(drawn: list[Tensor], real: list[Tensor]) -> Float[Tensor, " b"]:
-    """Mean over the maps of their mean absolute difference, each in units of its own size."""
-    each = [
-        (a.float() - b.float()).abs().mean((1, 2, 3)) / b.float().abs().mean((1, 2, 3))
-        for a, b in zip(drawn, real, strict=True)
-    ]
-    return torch.stack(each).mean(0)
-
-
 def wish_loss(
     logits: Float[Tensor, "b k"], asked: Bool[Tensor, "b k"], counts: Bool[Tensor, "b k"]
 ) -> Tensor:

@@ -15,10 +15,10 @@ from training.inpaint_critic import (
     gradient_penalty,
     hole_l1,
     kept_loss,
-    perceptual,
     wish_loss,
 )
 from training.inpaint_plan import Config
+from training.losses import perceptual
 
 KEPT = ("Male", "Young", "Smiling")  # what a fill should leave as it was, if it does not decide it
 

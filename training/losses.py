@@ -20,6 +20,15 @@ def bernoulli_nll(logits: Float[Tensor, "b *s"], x: Float[Tensor, "b *s"]) -> Fl
     return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
 
 
+def perceptual(drawn: list[Tensor], real: list[Tensor]) -> Float[Tensor, " b"]:
+    """Mean over the maps of their mean absolute difference, each in units of its own size."""
+    each = [
+        (a.float() - b.float()).abs().mean((1, 2, 3)) / b.float().abs().mean((1, 2, 3))
+        for a, b in zip(drawn, real, strict=True)
+    ]
+    return torch.stack(each).mean(0)
+
+
 def log_normaliser(logits: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
     """log C(lambda) of the continuous Bernoulli (Loaiza-Ganem and Cunningham 2019, eq. 12-13 here).
 

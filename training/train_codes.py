@@ -15,7 +15,7 @@ from models import checkpoint
 from models.codes import VQVAE
 from training import common
 from training.codebook import CodebookAverage, perplexity
-from training.codes_plan import SIZES, Config, card, preview, terms_of
+from training.codes_plan import SIZES, Config, card, preview, terms_of, uses
 from training.data import pictures
 
 
@@ -42,10 +42,15 @@ def train(cfg: Config) -> None:
     optimizer = torch.optim.AdamW(learnt, cfg.lr, (0.9, 0.99), weight_decay=0.01, fused=True)
     ema = common.EMA(model)
     parts = {"model": model, "average": average, "optimizer": optimizer, "ema": ema}
-    aside = {"data_dir", "out_dir", "run_dir", "cache_dir"}
+    aside = {"data_dir", "out_dir", "run_dir", "cache_dir", "tutor"}
     resume = common.Resume(run_dir, cfg, aside, parts)
     start, seconds = resume.load()
     log = common.MetricLog(run_dir / "metrics.jsonl", start)
+
+    tutor = None
+    if cfg.kind == "faces":
+        tutor = checkpoint.load(cfg.tutor).to(device, memory_format=torch.channels_last)
+        tutor.requires_grad_(False)
 
     bar = tqdm(total=cfg.steps, initial=start, mininterval=2)
     began = time.perf_counter()
@@ -54,7 +59,7 @@ def train(cfg: Config) -> None:
         x = pictures.batch(images, cfg.kind, cfg.batch_size, rng)
         x = x.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=common.has_fast_bf16()):
-            terms, out = terms_of(cfg, model, x)
+            terms, out = terms_of(cfg, model, x, tutor)
         optimizer.zero_grad(set_to_none=True)
         terms["loss"].backward()
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
@@ -78,6 +83,7 @@ def train(cfg: Config) -> None:
         if done % cfg.save_every == 0 or done == cfg.steps:
             resume.save(done, now)
             with ema.in_place_of(model):
+                model.uses.copy_(uses(model, images, device))
                 preview(model, x, run_dir / f"{done:06d}.png")
                 checkpoint.save(out_dir, model, card=card(cfg, done, now))
     bar.close()

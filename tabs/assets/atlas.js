@@ -1,0 +1,37 @@
+// Every code: {kind, sheet, columns, rows, codes: [[code, share]], chosen}. A click sets `chosen` and triggers "pick".
+const room = element.querySelector(".atlas");
+let shown = "";
+
+function show() {
+  const { kind, sheet, columns, rows, codes } = props.value ?? {};
+  if (!sheet || kind === shown) return;
+  shown = kind;
+  room.replaceChildren(...codes.map(([code, share], i) => {
+    const node = document.createElement("button");
+    node.type = "button";
+    node.dataset.code = code;
+    const use = share ? `${(100 * share).toFixed(2)} % of all cells` : "never used";
+    node.title = `Code ${code}: ${use}`;
+    node.setAttribute("aria-label", node.title);
+    node.classList.toggle("dead", !share);
+    const x = columns > 1 ? (i % columns) / (columns - 1) : 0;
+    const y = rows > 1 ? Math.floor(i / columns) / (rows - 1) : 0;
+    node.style.backgroundImage = `url(${sheet})`;
+    node.style.backgroundSize = `${columns * 100}% ${rows * 100}%`;
+    node.style.backgroundPosition = `${100 * x}% ${100 * y}%`;
+    return node;
+  }));
+}
+
+room.addEventListener("click", (event) => {
+  const { code } = event.target.closest("[data-code]")?.dataset ?? {};
+  if (code === undefined) return;
+  room.querySelectorAll("[data-code]").forEach((node) => {
+    node.setAttribute("aria-pressed", String(node.dataset.code === code));
+  });
+  props.value = { ...props.value, chosen: Number(code) };
+  trigger("pick");
+});
+
+watch("value", show);
+show();

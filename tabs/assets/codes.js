@@ -1,0 +1,274 @@
+// The board of codes: {kind, first, second, edited: rows of codes, chain, redo: edits as text, codes: K, colours,
+// pictures, notes}. Sets `line` to an edit and triggers "edit"; the server answers with the board after it.
+// `code` is the chosen one, `open` are cells [x, y] for the prior to complete.
+const find = (selector) => element.querySelector(selector);
+const note = (name, text) => { find(`[data-note="${name}"]`).textContent = text; };
+const canvases = { first: 0, second: 0, edited: 0 };
+for (const name of Object.keys(canvases)) canvases[name] = find(`[data-grid="${name}"]`);
+const border = find(".pad-group select");
+const cut = find('[data-splice="cut"]');
+const axis = find('[data-splice="axis"]');
+
+let state = { first: null, chain: [], redo: [], colours: [] };
+let code = 0;
+let tool = "paint";
+let open = []; // cells as "x,y"
+let patch = null; // [left, top, right, bottom] of B
+let cursor = null; // [x, y] in the edited grid
+let act = null; // {id, name, cells | from} while the pointer is down
+let serial = 0;
+
+const size = (grid) => [grid[0].length, grid.length];
+
+function paint(name) {
+  const canvas = canvases[name];
+  const grid = state[name];
+  const pen = canvas.getContext("2d");
+  const side = canvas.clientWidth;
+  const ratio = canvas.width / Math.max(side, 1);
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, side, canvas.clientHeight);
+  if (!grid || !side) return;
+  const [w, h] = size(grid);
+  const cell = side / w;
+  const gap = cell > 9 ? 1 : 0.5;
+  const fresh = name === "edited" && act?.cells ? act.cells : [];
+  for (let y = 0; y < h; y++) {
+    for (let x = 0; x < w; x++) {
+      const key = `${x},${y}`;
+      const value = fresh.includes(key) && tool === "paint" ? code : grid[y][x];
+      const opened = name === "edited" && (open.includes(key) || (fresh.includes(key) && tool === "erase"));
+      pen.globalAlpha = opened ? 0.12 : 1;
+      pen.fillStyle = state.colours[value % state.codes];
+      pen.fillRect(x * cell, y * cell, cell - gap, cell - gap);
+      pen.globalAlpha = 1;
+      if (value >= state.codes) stroke(pen, "#fff", 1.5, [x * cell + 2, (y + 1) * cell - 3, (x + 1) * cell - 3, y * cell + 2]);
+      if (value % state.codes === code) frame(pen, "#de4914", x * cell, y * cell, cell - gap, cell - gap);
+    }
+  }
+  if (name === "second" && patch) {
+    const [a, b, c, d] = patch;
+    frame(pen, "#fff", a * cell, b * cell, (c - a) * cell, (d - b) * cell, 4);
+    frame(pen, "#000", a * cell, b * cell, (c - a) * cell, (d - b) * cell, 2);
+  }
+  if (name === "edited" && cursor) frame(pen, "#000", cursor[0] * cell, cursor[1] * cell, cell, cell, 2);
+}
+
+function frame(pen, colour, x, y, w, h, width = 1.5) {
+  pen.strokeStyle = colour;
+  pen.lineWidth = width;
+  pen.strokeRect(x + width / 2, y + width / 2, w - width, h - width);
+}
+
+function stroke(pen, colour, width, [a, b, c, d]) {
+  pen.strokeStyle = colour;
+  pen.lineWidth = width;
+  pen.beginPath();
+  pen.moveTo(a, b);
+  pen.lineTo(c, d);
+  pen.stroke();
+}
+
+function paintAll() {
+  Object.keys(canvases).forEach(paint);
+  find(".codes-chosen i").style.background = state.colours[code] ?? "";
+  note("chosen", state.first ? `code ${code}${open.length ? `, ${open.length} cells open` : ""}` : "");
+  element.querySelectorAll("[data-line]").forEach((button) => {
+    const { line } = button.dataset;
+    const from = { undo: state.chain, reset: state.chain, redo: state.redo }[line];
+    button.disabled = !state.first || (from ? from.length === 0 : false);
+  });
+}
+
+const kept = () => {
+  const { kind, first, second, chain, redo } = state;
+  return { kind, first, second, chain, redo, code, open: open.map((key) => key.split(",").map(Number)) };
+};
+
+function send(line) {
+  if (!state.first) return;
+  serial += 1;
+  props.value = { ...kept(), line, serial };
+  trigger("edit");
+}
+
+function tell() { // a choice the server need not answer
+  props.value = { ...kept(), line: "", serial };
+}
+
+function place(event, name, loose = false) {
+  const box = canvases[name].getBoundingClientRect();
+  const [w, h] = size(state[name]);
+  const x = Math.floor(((event.clientX - box.left) / box.width) * w);
+  const y = Math.floor(((event.clientY - box.top) / box.height) * h);
+  if (!loose && (x < 0 || y < 0 || x >= w || y >= h)) return null;
+  return [Math.min(Math.max(x, 0), w - 1), Math.min(Math.max(y, 0), h - 1)];
+}
+
+function choose(value) {
+  code = value % state.codes;
+  paintAll();
+  tell();
+}
+
+function use([x, y]) { // the tool on one cell
+  const there = state.edited[y][x];
+  if (tool === "pick") choose(there);
+  else if (tool === "replace") {
+    if (there < state.codes && there !== code) send(`replace ${there} ${code}`);
+  } else if (tool === "transplant") {
+    if (patch) send(`transplant ${patch.join(" ")} ${x} ${y}`);
+    else note("cell", "Drag a rectangle over the codes of B first.");
+  }
+}
+
+function usedOn(cells) {
+  if (tool === "paint") send(`paint ${code} ${cells.join(" ")}`);
+  else {
+    open = cells.every((key) => open.includes(key))
+      ? open.filter((key) => !cells.includes(key))
+      : [...new Set([...open, ...cells])];
+    paintAll();
+    tell();
+  }
+}
+
+function told(event, name) {
+  const at = state[name] && place(event, name);
+  if (!at) return;
+  const value = state[name][at[1]][at[0]];
+  const text = value >= state.codes ? `minus code ${value - state.codes}` : `code ${value}`;
+  note("cell", `Column ${at[0]}, row ${at[1]}: ${text}`);
+  canvases[name].title = text;
+}
+
+for (const [name, canvas] of Object.entries(canvases)) {
+  canvas.addEventListener("pointermove", (event) => {
+    told(event, name);
+    if (event.pointerId !== act?.id || act.name !== name) return;
+    const [x, y] = place(event, name, true);
+    if (act.cells) {
+      if (!act.cells.includes(`${x},${y}`)) act.cells.push(`${x},${y}`);
+    } else if (act.from) {
+      const [a, b] = act.from;
+      patch = [Math.min(a, x), Math.min(b, y), Math.max(a, x) + 1, Math.max(b, y) + 1];
+    }
+    paint(name);
+  });
+  canvas.addEventListener("pointerdown", (event) => {
+    if (!state.first || act || !event.isPrimary || event.button !== 0) return;
+    event.preventDefault();
+    canvas.focus({ preventScroll: true });
+    const at = place(event, name);
+    if (!at) return;
+    if (name === "first") { choose(state.first[at[1]][at[0]]); return; }
+    canvas.setPointerCapture(event.pointerId);
+    if (name === "second") {
+      act = { id: event.pointerId, name, from: at };
+      patch = [at[0], at[1], at[0] + 1, at[1] + 1];
+      take("transplant");
+    } else if (tool === "paint" || tool === "erase") {
+      act = { id: event.pointerId, name, cells: [`${at[0]},${at[1]}`] };
+    } else use(at);
+    paint(name);
+  });
+  const finish = (event) => {
+    if (event.pointerId !== act?.id) return;
+    const { cells } = act;
+    act = null;
+    if (cells) usedOn(cells);
+  };
+  canvas.addEventListener("pointerup", finish);
+  canvas.addEventListener("pointercancel", finish);
+  canvas.addEventListener("keydown", (event) => keyed(event, name));
+}
+
+const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+function keyed(event, name) {
+  if (!state.first) return;
+  const way = WAYS[event.key];
+  const key = event.key.toLowerCase();
+  const held = event.ctrlKey || event.metaKey;
+  if (held && (key === "z" || key === "y")) send(key === "z" && !event.shiftKey ? "undo" : "redo");
+  else if (held || event.altKey) return;
+  else if (way && name === "second") {
+    const [w, h] = size(state.second);
+    let [a, b, c, d] = patch ?? [0, 0, 1, 1];
+    if (event.shiftKey) {
+      c = Math.min(Math.max(c + way[0], a + 1), w);
+      d = Math.min(Math.max(d + way[1], b + 1), h);
+    } else if (patch && a + way[0] >= 0 && c + way[0] <= w && b + way[1] >= 0 && d + way[1] <= h) {
+      [a, b, c, d] = [a + way[0], b + way[1], c + way[0], d + way[1]];
+    }
+    patch = [a, b, c, d];
+    take("transplant");
+  } else if (way && name === "edited") {
+    const [w, h] = size(state.edited);
+    const [x, y] = cursor ?? [0, 0];
+    cursor = cursor ? [(x + way[0] + w) % w, (y + way[1] + h) % h] : [0, 0];
+    note("cell", `Column ${cursor[0]}, row ${cursor[1]}: code ${state.edited[cursor[1]][cursor[0]]}`);
+  } else if ((key === "enter" || key === " ") && name === "edited" && cursor) {
+    if (tool === "paint" || tool === "erase") usedOn([cursor.join()]);
+    else use(cursor);
+  } else return;
+  event.preventDefault();
+  paint(name);
+}
+
+function take(name) {
+  tool = name;
+  element.querySelectorAll("[data-tool]").forEach((button) => {
+    button.setAttribute("aria-pressed", String(button.dataset.tool === name));
+  });
+}
+
+element.addEventListener("click", (event) => {
+  const { tool: name, line } = event.target.closest("button")?.dataset ?? {};
+  if (name) take(name);
+  if (line) send(line.startsWith("shift") ? `${line} ${border.value}` : line);
+});
+const splice = () => send(`splice ${cut.value} ${axis.value}`);
+cut.addEventListener("input", splice);
+axis.addEventListener("change", splice);
+
+function show() {
+  const value = props.value ?? {};
+  if (value.chosen !== undefined && value.chosen !== null && state.codes) { // from the atlas
+    choose(value.chosen);
+    return;
+  }
+  if (!value.pictures) return; // what we have sent ourselves
+  for (const [name, source] of Object.entries(value.pictures)) {
+    const image = find(`[data-picture="${name}"]`);
+    image.src = source || "data:,";
+    image.hidden = !source;
+  }
+  Object.entries(value.notes ?? {}).forEach(([name, text]) => note(name, text));
+  if (value.kind !== state.kind) {
+    code = 0;
+    patch = cursor = null;
+    cut.max = cut.value = size(value.first)[0];
+  }
+  if (value.kind !== state.kind || value.chain.length !== state.chain.length) open = [];
+  state = value;
+  for (const [name, canvas] of Object.entries(canvases)) {
+    const [w, h] = size(state[name]);
+    canvas.style.aspectRatio = `${w} / ${h}`;
+  }
+  paintAll();
+}
+
+watch("value", show);
+const seen = new ResizeObserver(() => {
+  const ratio = window.devicePixelRatio || 1;
+  for (const [name, canvas] of Object.entries(canvases)) {
+    const [w, h] = [canvas.clientWidth, canvas.clientHeight].map((v) => Math.round(v * ratio));
+    if (!w || (w === canvas.width && h === canvas.height)) continue;
+    canvas.width = w;
+    canvas.height = h;
+    paint(name);
+  }
+});
+Object.values(canvases).forEach((canvas) => seen.observe(canvas));
+show();
