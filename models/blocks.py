@@ -7,12 +7,12 @@ from torch.nn import functional as F
 
 
 class ResBlock(nn.Module):
-    """x + conv(silu(conv(silu(x)))), 3x3, no norm; starts as the identity."""
+    """x + conv(silu(conv(silu(x)))), no norm; starts as the identity."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, kernel: int = 3):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.conv2.bias)
 

@@ -26,6 +26,8 @@ class CodesConfig:
     """Channels after each halving; the grid's side is image_size / 2 ** len(widths)."""
     blocks: int = 2
     """Residual blocks at the grid's size, in the encoder and in the decoder."""
+    kernel: int = 1
+    """Of the encoder's: 1 looks at a cell alone, 3 at its neighbours; the decoder's are 1."""
     codes: int = 64
     """K, the size of the codebook."""
     dim: int = 16
@@ -38,8 +40,10 @@ class CodesConfig:
             raise ValueError(
                 f"image_size {self.image_size} must be a multiple of 2 ** {len(self.widths)}"
             )
-        if self.channels not in (1, 3) or min(self.codes, self.dim) < 1:
-            raise ValueError(f"channels must be 1 or 3, codes and dim positive: {self}")
+        if self.channels not in (1, 3) or self.kernel not in (1, 3):
+            raise ValueError(f"channels and kernel must be 1 or 3: {self}")
+        if min(self.codes, self.dim) < 1:
+            raise ValueError(f"codes and dim must be positive: {self}")
 
     @property
     def grid(self) -> int:
@@ -78,7 +82,7 @@ class VQVAE(nn.Module):
             before = width
         self.encoder = nn.Sequential(
             *down[:-1],
-            *(ResBlock(last) for _ in range(config.blocks)),
+            *(ResBlock(last, config.kernel) for _ in range(config.blocks)),
             nn.SiLU(),
             nn.Conv2d(last, config.dim, 1),
         )
@@ -87,7 +91,7 @@ class VQVAE(nn.Module):
             before = width
         self.decoder = nn.Sequential(
             nn.Conv2d(config.dim, last, 3, padding=1),
-            *(ResBlock(last) for _ in range(config.blocks)),
+            *(ResBlock(last, 1) for _ in range(config.blocks)),
             *up,
         )
         init_convolutions(self)

@@ -87,9 +87,9 @@ class JudgeStandIn(nn.Module):
 
 
 CODES = {
-    "digits": CodesConfig(28, 1, (4, 8), 1, 12, 4, tuple("0123456789")),
-    "sketches": CodesConfig(64, 1, (4, 8), 1, 10, 4, LABELS),
-    "faces": CodesConfig(64, 3, (4, 8), 1, 14, 4),
+    "digits": CodesConfig(28, 1, (4, 8), 1, 1, 12, 4, tuple("0123456789")),
+    "sketches": CodesConfig(64, 1, (4, 8), 1, 1, 10, 4, LABELS),
+    "faces": CodesConfig(64, 3, (4, 8), 1, 1, 14, 4),
 }
 
 

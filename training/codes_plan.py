@@ -18,9 +18,9 @@ from training.data.pictures import Kind
 from training.losses import perceptual
 
 SIZES: dict[Kind, CodesConfig] = {
-    "digits": CodesConfig(28, 1, (32, 64), 2, 64, 16, pictures.NAMES["digits"]),
-    "sketches": CodesConfig(64, 1, (32, 64), 2, 64, 16, pictures.NAMES["sketches"]),
-    "faces": CodesConfig(64, 3, (64, 128), 2, 512, 16),
+    "digits": CodesConfig(28, 1, (32, 64), 2, 1, 64, 16, pictures.NAMES["digits"]),
+    "sketches": CodesConfig(64, 1, (32, 64), 2, 3, 64, 16, pictures.NAMES["sketches"]),
+    "faces": CodesConfig(64, 3, (64, 128), 2, 1, 512, 16),
 }
 
 
@@ -53,7 +53,7 @@ class Config:
     """Of the difference in the tutor's maps, faces only."""
     tutor: Path = Path("checkpoints/inpaint-tutor")
     """A classifier of faces; not read for other kinds."""
-    usage_weight: float = 0.02
+    usage_weight: float = 0.005
     """Of keeping all codes in use, per nat."""
     softness: float = 1.0
     """Of the assignments in that term, in units of the mean square distance to the codebook."""
