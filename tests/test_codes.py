@@ -11,7 +11,7 @@ from models.codes_prior import ANY, OPEN, CodesPrior, CodesPriorConfig
 from training import codebook
 from training.codebook import CodebookAverage
 
-TINY = CodesConfig(16, 1, (8, 8), 1, 11, 5)
+TINY = CodesConfig(16, 1, (8, 8), 1, codes=11, dim=5)
 TINY_PRIOR = CodesPriorConfig(11, 4, ("zero", "one"), 16, 2, 2)
 TABLE = {VQVAE: lambda: VQVAE(TINY), CodesPrior: lambda: CodesPrior(TINY_PRIOR)}
 

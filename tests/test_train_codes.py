@@ -25,7 +25,7 @@ from training import (
 from training.data import mnist, pictures
 from training.judge import SketchJudge
 
-TINY = CodesConfig(28, 1, (4, 8), 1, 6, 3, mnist.NAMES)
+TINY = CodesConfig(28, 1, (4, 8), 1, codes=6, dim=3, names=mnist.NAMES)
 
 
 def write_mnist(folder: Path, counts: dict[str, int]) -> None:

@@ -54,6 +54,8 @@ def evaluate_codes(cfg: Config) -> dict[str, Any]:
         "split": cfg.split,
         "remark": cfg.remark,
         "pictures": len(x),
+        "grid": model.config.grid,
+        "codes": model.config.codes,
         "reconstruction": codes_metrics.reconstruction(cfg.kind, x, many(model.decode, codes)),
         "perplexity_over_k": codebook.perplexity(counts.float()) / model.config.codes,
         "dead_share": float((counts == 0).double().mean()),
@@ -63,6 +65,9 @@ def evaluate_codes(cfg: Config) -> dict[str, Any]:
             "unigram": float(-(share * share.log()).sum()),
         },
     }
+    if judge is not None:
+        logits, _ = judged(judge, cfg.kind, model.decode(codes[pick]))
+        result["read"] = float((logits.argmax(1) == labels[pick]).mean())
     folder = cfg.checkpoints / f"prior-{cfg.kind}"
     if folder.exists():
         prior = checkpoint.load(folder)
@@ -82,7 +87,7 @@ def evaluate_codes(cfg: Config) -> dict[str, Any]:
 def main(cfg: Config) -> None:
     """Evaluate, merge into metrics.json, print."""
     folder = cfg.checkpoints / f"codes-{cfg.kind}"
-    table.record(folder, evaluate_codes(cfg), cfg.readme, f"codes-{cfg.kind}")
+    table.record(folder, evaluate_codes(cfg), cfg.readme, "codes")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,56 @@ def inpaint_table(m: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def codes_table(found: dict[str, dict[str, Any]]) -> str:
+    """Markdown, a column a codebook; `found` is each kind's metrics."""
+    lines = ["| test split | " + " | ".join(found) + " |", "|---" * (len(found) + 1) + "|"]
+
+    def row(name: str, say: Callable[[dict[str, Any]], str]) -> None:
+        cells = []
+        for measured in found.values():
+            try:
+                cells.append(say(measured))
+            except KeyError:
+                cells.append("")
+        if any(cells):
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+
+    row("grid, K", lambda m: f"{m['grid']}x{m['grid']}, {m['codes']}")
+    for key, name in (("reconstruction", "reconstruction"), ("pythae", "the same, pythae's")):
+        row(f"{name}: PSNR, dB", lambda m, key=key: f"{m[key]['psnr']:.2f}")
+        row(f"{name}: mean squared error", lambda m, key=key: f"{m[key]['mse']:.5f}")
+        row(f"{name}: IoU at 0.5", lambda m, key=key: f"{m[key]['iou']:.3f}")
+        row(f"{name}: SSIM", lambda m, key=key: f"{m[key]['ssim']:.3f}")
+    row("perplexity / K", lambda m: f"{m['perplexity_over_k']:.2f}")
+    row("the same, pythae's", lambda m: f"{m['pythae']['perplexity_over_k']:.2f}")
+    row("dead codes", lambda m: f"{m['dead_share']:.1%}")
+    for key, name in (("uniform", "log K"), ("unigram", "unigram"), ("prior", "the prior")):
+        row(f"nats a code: {name}", lambda m, key=key: f"{m['nats_per_code'][key]:.2f}")
+    edits = next(iter(found.values()))["edits"] if found else {}
+    for edit in edits:
+        row(
+            f"{edit}: edited codes against edited pixels, dB",
+            lambda m, edit=edit: f"{m['edits'][edit]['psnr']:.1f}",
+        )
+    row("still read, no edit", lambda m: f"{m['read']:.1%}")
+    for edit in edits:
+        row(
+            f"still read after {edit}: codes / pixels",
+            lambda m, edit=edit: (
+                f"{m['edits'][edit]['read_codes']:.1%} / {m['edits'][edit]['read_pixels']:.1%}"
+            ),
+        )
+    row("samples read as the label asked for", lambda m: f"{m['samples']['read_as_asked']:.1%}")
+    row("samples: Fréchet distance", lambda m: f"{m['samples']['frechet']:.2f}")
+    row("the same, a VAE's samples", lambda m: f"{m['vae']['frechet']:.2f}")
+    for key, name in (("completed", "completed"), ("halves", "alone"), ("chance", "chance")):
+        row(f"upper half, {name}: read as it was", lambda m, key=key: f"{m['completion'][key]:.1%}")
+    row("an edit, whole handler, ms", lambda m: f"{m['speed']['edit_ms']:.0f}")
+    row("16 samples, ms", lambda m: f"{m['speed']['sample_16_ms']:.0f}")
+    remarks = [f"{kind.capitalize()}: {m['remark']}" for kind, m in found.items() if m["remark"]]
+    return "\n".join([*lines, *(["", " ".join(remarks)] if remarks else [])])
+
+
 def put_into(readme: str, table: str, stem: str) -> str:
     """`readme` with the table between the markers of `stem`."""
     start = START.format(stem)
@@ -150,15 +201,30 @@ def put_into(readme: str, table: str, stem: str) -> str:
     return re.sub(pattern, lambda _: f"{start}\n{table}\n{END}", readme, count=1, flags=re.DOTALL)
 
 
-TABLES = {"sketch": sketch_table, "inpaint": inpaint_table}
+def read(folder: Path) -> dict[str, Any]:
+    """A checkpoint's metrics.json; empty where there is none."""
+    path = folder / "metrics.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def all_codes(checkpoints: Path) -> dict[str, dict[str, Any]]:
+    """The metrics of every codebook that was measured."""
+    kinds = ("digits", "sketches", "faces")
+    found = {kind: read(checkpoints / f"codes-{kind}") for kind in kinds}
+    return {kind: measured for kind, measured in found.items() if "edits" in measured}
+
+
+def made_of(folder: Path, stem: str) -> str:
+    """The table of a stem, from the metrics of a checkpoint's folder and of its like."""
+    if stem == "codes":
+        return codes_table(all_codes(folder.parent))
+    return {"sketch": sketch_table, "inpaint": inpaint_table}[stem](read(folder))
 
 
 def record(folder: Path, measured: dict[str, Any], readme: Path | None, stem: str) -> None:
     """Merge what was measured into metrics.json, put it in the README, print it."""
-    path = folder / "metrics.json"
-    result = (json.loads(path.read_text()) if path.exists() else {}) | measured
-    text = json.dumps(result, indent=2)
-    checkpoint.write(folder, {path.name: f"{text}\n".encode()})
+    text = json.dumps(read(folder) | measured, indent=2)
+    checkpoint.write(folder, {"metrics.json": f"{text}\n".encode()})
     if readme:
-        readme.write_text(put_into(readme.read_text(), TABLES[stem](result), stem))
+        readme.write_text(put_into(readme.read_text(), made_of(folder, stem), stem))
     print(text)  # noqa: T201
