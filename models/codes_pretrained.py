@@ -78,14 +78,11 @@ class PretrainedVQ(nn.Module):
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Int64[Tensor, "b gh gw"]:
         """Pictures (b, 3, h, w) in [0, 1] to codes; ValueError for others."""
-        cell = self.config.cell
         if images.ndim != 4 or images.shape[1] != 3 or not images.numel():
             raise ValueError(f"images must be (b, 3, height, width): {tuple(images.shape)}")
-        if images.shape[2] % cell or images.shape[3] % cell:
-            raise ValueError(
-                f"height and width must be multiples of {cell} px: "
-                f"{images.shape[2]} x {images.shape[3]}"
-            )
+        h, w, cell = *images.shape[2:], self.config.cell
+        if h % cell or w % cell:
+            raise ValueError(f"height and width must be multiples of {cell} px: {h} x {w}")
         if not images.is_floating_point() or not ((images >= 0) & (images <= 1)).all():
             raise ValueError("images must hold floats in [0, 1], no NaN")
         return self.nearest(self.embed(images.float()))
