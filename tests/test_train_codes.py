@@ -1,6 +1,7 @@
 """The scripts that train codebooks and priors: resume, kinds, figures; all on a few pictures."""
 
 import gzip
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,6 +134,17 @@ def test_a_resumed_prior_equals_the_unbroken_one_and_is_measured(data_dir, tmp_p
     assert nats["uniform"] == pytest.approx(np.log(6))
     assert nats["unigram"] <= nats["uniform"]
     assert found["completion"]["chance"] == 0.1
+
+
+def test_the_baseline_stands_beside_ours_if_it_saw_the_same_pictures(tmp_path):
+    path, row = tmp_path / "pythae.json", {"kind": "digits", "split": "valid", "steps": 5}
+    path.write_text(json.dumps(row))
+    cfg = evaluate_codes.Config(pythae=path, split="valid")
+    assert evaluate_codes.baseline(cfg) == {"pythae": row}
+    assert evaluate_codes.baseline(replace(cfg, pythae=None)) == {}
+    for other in (replace(cfg, kind="faces"), replace(cfg, split="test")):
+        with pytest.raises(ValueError, match="was measured on digits, valid: give one of"):
+            evaluate_codes.evaluate_codes(other)
 
 
 def test_edits_that_are_the_same_on_pixels_have_no_error(data_dir):

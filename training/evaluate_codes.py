@@ -1,5 +1,6 @@
 """Evaluate codebooks and priors on held-out pictures: `python training/evaluate_codes.py`."""
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,14 +31,30 @@ class Config:
     """Pictures on which edits are measured."""
     samples: int = 100
     """Drawn from the prior for each class."""
+    pythae: Path | None = None
+    """What benchmarks/codes_pythae.py wrote on this kind and split, to stand beside ours."""
     remark: str = ""
     readme: Path | None = Path("README.md")
     split: Literal["valid", "test"] = "test"
     seed: int = 0
 
 
+def baseline(cfg: Config) -> dict[str, Any]:
+    """pythae's row, empty where there is none; ValueError for one of another kind or split."""
+    if cfg.pythae is None:
+        return {}
+    row = json.loads(cfg.pythae.read_text())
+    if (row["kind"], row["split"]) != (cfg.kind, cfg.split):
+        raise ValueError(
+            f"{cfg.pythae} was measured on {row['kind']}, {row['split']}: give one of "
+            f"{cfg.kind}, {cfg.split}"
+        )
+    return {"pythae": row}
+
+
 def evaluate_codes(cfg: Config) -> dict[str, Any]:
     """Every row of the table that needs no stop-watch."""
+    theirs = baseline(cfg)
     model = checkpoint.load(cfg.checkpoints / f"codes-{cfg.kind}")
     size, cache = model.config.image_size, cfg.cache_dir.expanduser()
     pixels, labels = pictures.load(cfg.kind, cfg.data_dir, cfg.split, size, cache)
@@ -64,7 +81,7 @@ def evaluate_codes(cfg: Config) -> dict[str, Any]:
             "uniform": math.log(model.config.codes),
             "unigram": float(-(share * share.log()).sum()),
         },
-    }
+    } | theirs
     if judge is not None:
         logits, _ = judged(judge, cfg.kind, model.decode(codes[pick]))
         result["read"] = float((logits.argmax(1) == labels[pick]).mean())

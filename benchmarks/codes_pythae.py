@@ -1,0 +1,160 @@
+"""The VQ-VAE of pythae, as its benchmark has it, on our data: `python benchmarks/codes_pythae.py`.
+
+Needs `pip install --no-deps pythae==0.1.2 cloudpickle` (Chadebec et al. 2022). Networks, quantiser
+and losses are pythae's own, settings those of its examples/scripts/configs; the loop is ours, with
+the quantiser kept in float32. The same command again goes on where it was stopped.
+"""
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pythae.models import VQVAE, VQVAEConfig
+from pythae.models.nn.benchmarks import celeba, mnist
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from training import codebook, codes_metrics, common
+from training.codes_metrics import many
+from training.codes_plan import SIZES
+from training.data import pictures
+from training.data.pictures import Kind
+
+# mnist/vqvae_config.json and celeba/vqvae_config.json; sketches have the size of the latter
+DIGITS = {"latent_dim": 16, "num_embeddings": 256, "use_ema": True}
+FACES = {"latent_dim": 64, "num_embeddings": 128, "quantization_loss_factor": 0.2}
+LR: dict[Kind, float] = {"digits": 1e-3, "sketches": 1e-4, "faces": 1e-4}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is trained and measured; the same settings always give the same figures."""
+
+    kind: Kind = "digits"
+    data_dir: Path = Path("data")
+    """Folder that holds MNIST/, quickdraw/, celeba/."""
+    cache_dir: Path = Path("~/.cache/latent-studio")
+    run_dir: Path | None = None
+    """runs/pythae-KIND where None: resume state."""
+    out: Path | None = None
+    """runs/pythae-KIND.json where None: for evaluate_codes.py --pythae."""
+    steps: int = 4_000
+    batch_size: int = 64
+    lr: float | None = None
+    """Of Adam, constant; the benchmark's where None: 1e-3 for digits, else 1e-4."""
+    save_every: int = 500
+    split: Literal["valid", "test"] = "test"
+    seed: int = 0
+
+
+class InFloat32(nn.Module):
+    """pythae's quantiser outside autocast: distances in bfloat16 would find other codes."""
+
+    def __init__(self, quantizer: nn.Module):
+        super().__init__()
+        self.quantizer = quantizer
+
+    def forward(self, z: Tensor, uses_ddp: bool = False) -> Any:
+        """What the quantiser itself gives."""
+        with torch.autocast(z.device.type, enabled=False):
+            return self.quantizer(z.float(), uses_ddp)
+
+
+def network(kind: Kind) -> VQVAE:
+    """The benchmark's ResNets; for sketches those of CelebA with one channel at both ends."""
+    size, channels = SIZES[kind].image_size, SIZES[kind].channels
+    digits = kind == "digits"
+    config = VQVAEConfig(input_dim=(channels, size, size), **(DIGITS if digits else FACES))
+    if digits:
+        encoder = mnist.Encoder_ResNet_VQVAE_MNIST(config)
+        decoder = mnist.Decoder_ResNet_VQVAE_MNIST(config)
+    else:
+        encoder = celeba.Encoder_ResNet_VQVAE_CELEBA(config)
+        decoder = celeba.Decoder_ResNet_VQVAE_CELEBA(config)
+    if kind == "sketches":
+        encoder.layers[0][0] = nn.Conv2d(1, 64, 4, 2, padding=1)
+        decoder.layers[-1][0] = nn.ConvTranspose2d(64, 1, 4, 2, padding=1)
+    model = VQVAE(config, encoder, decoder)
+    model.quantizer = InFloat32(model.quantizer)
+    return model
+
+
+def trained(cfg: Config) -> tuple[VQVAE, float]:
+    """The network after all steps, and the seconds they took."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    size, cache = SIZES[cfg.kind].image_size, cfg.cache_dir.expanduser()
+    images, _ = pictures.load(cfg.kind, cfg.data_dir, "train", size, cache)
+    torch.manual_seed(cfg.seed)
+    model = network(cfg.kind).to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), cfg.lr or LR[cfg.kind], fused=True)
+    run_dir = cfg.run_dir or Path(f"runs/pythae-{cfg.kind}")
+    aside = {"data_dir", "cache_dir", "run_dir", "out", "split"}
+    resume = common.Resume(run_dir, cfg, aside, {"model": model, "optimizer": optimizer})
+    start, seconds = resume.load()
+    began = time.perf_counter()
+    for step in tqdm(range(start, cfg.steps), initial=start, total=cfg.steps, mininterval=2):
+        rng = np.random.default_rng((cfg.seed, step))
+        x = pictures.batch(images, cfg.kind, cfg.batch_size, rng)
+        x = x.to(device, memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16, enabled=common.has_fast_bf16()):
+            loss = model({"data": x}).loss
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        done = step + 1
+        if done % cfg.save_every == 0 or done == cfg.steps:
+            resume.save(done, seconds + time.perf_counter() - began)
+    return model.cpu().eval(), seconds + time.perf_counter() - began
+
+
+@torch.inference_mode()
+def measured(cfg: Config, model: VQVAE) -> dict[str, Any]:
+    """Reconstruction and use of the codebook, as evaluate_codes.py has them for ours."""
+    size, cache = SIZES[cfg.kind].image_size, cfg.cache_dir.expanduser()
+    pixels, _ = pictures.load(cfg.kind, cfg.data_dir, cfg.split, size, cache)
+    x = torch.from_numpy(pixels).float() / 255
+    codes = many(lambda part: model({"data": part}).quantized_indices.flatten(1), x)
+    again = many(lambda part: model({"data": part}).recon_x, x)
+    k = model.model_config.num_embeddings
+    counts = torch.bincount(codes.flatten(), minlength=k)
+    return {
+        "split": cfg.split,
+        "pictures": len(x),
+        "reconstruction": codes_metrics.reconstruction(cfg.kind, x, again),
+        "perplexity_over_k": codebook.perplexity(counts.float()) / k,
+        "dead_share": float((counts == 0).double().mean()),
+        "codes": k,
+        "cells": codes.shape[1],
+        "bits_per_picture": codes.shape[1] * math.log2(k),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+
+
+def main(cfg: Config) -> None:
+    """Train, measure, write and print."""
+    with common.locked(cfg.run_dir or Path(f"runs/pythae-{cfg.kind}")):
+        model, seconds = trained(cfg)
+        settings = asdict(model.model_config)
+    result = {
+        "kind": cfg.kind,
+        "steps": cfg.steps,
+        "batch_size": cfg.batch_size,
+        "lr": cfg.lr or LR[cfg.kind],
+        "seconds": seconds,
+        "threads": torch.get_num_threads(),
+        **measured(cfg, model),
+        "settings": settings,
+    }
+    text = json.dumps(result, indent=2)
+    with common.replacing(cfg.out or Path(f"runs/pythae-{cfg.kind}.json")) as file:
+        file.write(f"{text}\n".encode())
+    print(text)
+
+
+if __name__ == "__main__":
+    common.run(main, Config)
