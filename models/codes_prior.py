@@ -15,6 +15,7 @@ from models.gaussian import gumbel
 
 ANY = -1  # no class is asked for
 OPEN = -1  # in `keep`: a cell that is to be drawn
+GUIDANCE = 0.5  # how far a label's logits go on beyond those without one (Ho and Salimans 2022)
 
 
 @dataclass(frozen=True)
@@ -102,21 +103,25 @@ class CodesPrior(nn.Module):
         order = (kept == OPEN).int().argsort(stable=True)
         noise = gumbel(count, side**2 * self.config.codes, seed).unflatten(1, (side**2, -1))
         noise = noise.to(device)
-        memory = self.label(torch.tensor([[number]], device=device))
-        caches = [KVCache(layer.remember(memory), count, side**2) for layer in self.layers]
+        plain = [] if label is None else [len(self.config.names)]
+        told = torch.tensor([number, *plain], device=device).repeat_interleave(count)
+        memory = self.label(told)[:, None]
+        caches = [KVCache(layer.remember(memory), len(told), side**2) for layer in self.layers]
         out = torch.zeros(count, side**2, dtype=torch.long, device=device)
-        h = self.start.expand(count, -1)
+        h = self.start.expand(len(told), -1)
         for i, cell in enumerate(order.tolist()):
-            h = h + self.next.weight[cell] + memory[0]
+            h = h + self.next.weight[cell] + memory[:, 0]
             for layer, cache in zip(self.layers, caches, strict=True):
                 h = layer.step(h, cache)
-            logits = self.head(self.norm(h)).float()
+            logits, *free = self.head(self.norm(h)).float().split(count)
+            for others in free:
+                logits = logits + GUIDANCE * (logits - others)
             if top_k is not None:
                 least = logits.topk(min(top_k, logits.shape[1]), 1).values[:, -1:]
                 logits = logits.masked_fill(logits < least, -torch.inf)
             drawn = (logits + temperature * noise[:, i]).argmax(1)
             out[:, cell] = drawn if kept[cell] == OPEN else kept[cell].to(device)
-            h = self.code(out[:, cell]) + self.here.weight[cell]
+            h = (self.code(out[:, cell]) + self.here.weight[cell]).repeat(1 + len(free), 1)
         return out.view(count, side, side).cpu()
 
     def check(
