@@ -76,7 +76,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = False
     hub: Hub
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, *_: object) -> None:
         """A client that goes away is part of these tests; anything else is a bug here."""
         if not isinstance(error := sys.exception(), OSError | ValueError):
             self.hub.bugs.append(error)

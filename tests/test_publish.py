@@ -391,7 +391,7 @@ def test_the_commit_of_a_checkpoint_is_the_one_that_brought_its_weights(tmp_path
 
     git("init", "-q")
     (tmp_path / "weights").write_text("one")
-    assert cards.commit(tmp_path / "weights") == "uncommitted"
+    assert cards.commit(tmp_path / "weights") == "unknown"
     git("add", ".")
     git("commit", "-qm", "weights")
     first = git("rev-parse", "HEAD")
