@@ -419,6 +419,27 @@ def test_the_space_has_what_it_needs_and_no_more(hub: Hub, root: Path) -> None:
     assert not (root / "releases.json").exists()  # a Space is no release
 
 
+ZERO = """
+import sys
+early = "torch" not in sys.modules
+marked = []
+def GPU(function):
+    marked.append(function)
+    return function
+"""  # what a Space with ZeroGPU has as its package `spaces`
+
+
+@pytest.mark.parametrize("zero", [False, True])
+def test_the_app_is_ready_for_zerogpu_and_does_without(tmp_path: Path, zero: bool) -> None:
+    """ZeroGPU wants its package before torch, and stops an app in which no function is marked."""
+    (tmp_path / "spaces.py").write_text(ZERO if zero else "raise ImportError")
+    ask = "import app; from tabs.common import spaces as s; print(bool(s and s.early and s.marked))"
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{HOME}"}
+    command = [sys.executable, "-c", ask]
+    done = subprocess.run(command, cwd=HOME, env=env, capture_output=True, text=True)
+    assert done.stdout.strip() == str(zero), done.stderr
+
+
 def test_the_commands_themselves(hub: Hub, tmp_path: Path) -> None:
     """As a user types them: another process, everything from the environment, no stack trace."""
     small = tmp_path / "small"

@@ -29,11 +29,13 @@ FIGURES = {
         ("samples.read_as_asked", "accuracy", "the prior's samples read as the class asked for"),
     ],
 }
-DATA = {"celeba": "CelebA", "quickdraw": "Quick, Draw!", "sketches": "Quick, Draw!"}
-DATA |= {
+DATA = {
+    "celeba": "CelebA",
     "faces": "CelebA",
+    "quickdraw": "Quick, Draw!",
+    "sketches": "Quick, Draw!",
     "digits": "MNIST",
-}  # a tag of a checkpoint's card -> what it learnt from
+}  # a tag of a checkpoint's card -> its data
 LIMITS = """Small research models of 28 to 128 px. They draw in the manner of their data and inherit
 its prejudices: CelebA shows celebrities, most of them young and of light skin. Nothing that they
 make is evidence of what was there, and no figure here says anything about other data."""

@@ -22,7 +22,6 @@ from training.judge import load_judge
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("config.json", "model.safetensors", "metrics.json", "README.md", "samples.png")
 SPACE = ("app.py", "models", "tabs", "checkpoints", "requirements.txt", "README.md", "LICENSE")
-FACES = "tabs/assets/faces"  # made by the inpainter: no photograph is ever published
 TIMEOUT = 60.0  # s of silence
 
 
@@ -44,8 +43,6 @@ class Config:
 def model_files(cfg: Config) -> dict[str, bytes]:
     """What the model repository must hold, each checkpoint tried first."""
     folders = sorted(path.parent for path in cfg.checkpoints.glob("*/model.safetensors"))
-    if not folders:
-        raise ValueError(f"no checkpoint in {cfg.checkpoints}: train one first")
     files = {}
     for folder in folders:
         if not (folder / "README.md").is_file():
@@ -54,11 +51,14 @@ def model_files(cfg: Config) -> dict[str, bytes]:
             checkpoint.load(folder)
         else:
             load_judge(folder / "model.safetensors")
-        there = [folder / name for name in FILES if (folder / name).is_file()]
-        files |= {f"{folder.name}/{path.name}": path.read_bytes() for path in there}
+        there = [name for name in FILES if (folder / name).is_file()]
+        files |= {f"{folder.name}/{name}": (folder / name).read_bytes() for name in there}
+    if not files:
+        raise ValueError(f"no checkpoint in {cfg.checkpoints}: train one first")
     samples = [path for path in files if path.endswith("/samples.png")]
-    if (cfg.checkpoints / "inpaint").is_dir():
-        faces = {f"samples/{p.name}": p.read_bytes() for p in sorted((ROOT / FACES).glob("*.png"))}
+    if (cfg.checkpoints / "inpaint").is_dir():  # it made these faces: no photograph ever goes
+        pictures = sorted((ROOT / "tabs/assets/faces").glob("*.png"))
+        faces = {f"samples/{path.name}": path.read_bytes() for path in pictures}
         samples, files = [*samples, *faces], files | faces
     card = cards.release_card(cfg.repo_id, folders, samples)
     return {"README.md": card.encode()} | files
@@ -89,8 +89,7 @@ def push(cfg: Config, files: dict[str, bytes]) -> str:
     if not new and not stale:
         say(f"nothing to do: {cfg.repo_id} holds all {len(files)} files")
         return head
-    size = sum(map(len, new.values())) / 1e6
-    say(f"sending {len(new)} of {len(files)} files ({size:.1f} MB), removing {len(stale)}")
+    say(f"sending {len(new)} of {len(files)} files, removing {len(stale)}")
     operations = [hub.CommitOperationAdd(path, data) for path, data in new.items()]
     operations += [hub.CommitOperationDelete(path) for path in stale]
     how = {"commit_message": "Publish", "repo_type": kind, "parent_commit": head}
@@ -127,7 +126,7 @@ def main(cfg: Config) -> None:
         for path, data in files.items():
             say(f"{hashlib.sha256(data).hexdigest()}  {len(data):>12,}  {path}")
         say(f"{len(files)} files, {sum(map(len, files.values())):,} bytes, would go to {where}")
-        return say("" if cfg.space else f"\n{files['README.md'].decode()}")
+        return None if cfg.space else say(f"\n{files['README.md'].decode()}")
     if hub.get_token() is None:
         raise ValueError("no token for the Hub: log in with `hf auth login`, or set HF_TOKEN")
     try:
