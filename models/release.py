@@ -152,7 +152,7 @@ def passing(error: Exception) -> bool:
     for link in _chain(error):
         if code := _code(link):
             return code in (408, 425, 429) or code >= 500
-        if isinstance(link, HTTPError | ConnectionError):
+        if isinstance(link, HTTPError | ConnectionError | TimeoutError):
             return True
     return False
 

@@ -327,6 +327,9 @@ def test_a_broken_checkpoint_is_not_published(hub: Hub, root: Path) -> None:
     shutil.rmtree(root / "tiny-wide")
     with pytest.raises(ValueError, match="no checkpoint in"):
         publish_it(root)
+    for name in ("latent-studio", "me/a/b", "https://me/a", "me/"):
+        with pytest.raises(ValueError, match=r"is no repository: give --repo-id OWNER/NAME"):
+            publish.main(Config(name, checkpoints=root))
     assert not hub.asked
 
 

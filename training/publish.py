@@ -8,6 +8,7 @@ contacts nobody. Whatever stops it, the same command goes on; a second run finds
 
 import hashlib
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,9 +88,9 @@ def push(cfg: Config, files: dict[str, bytes]) -> str:
     ours = {path.split("/")[0] for path in files if "/" in path}
     stale = [p for p in there if "/" in p and p.split("/")[0] in ours and p not in files]
     if not new and not stale:
-        say(f"nothing to do: {cfg.repo_id} holds all {len(files)} files")
+        print(f"nothing to do: {cfg.repo_id} holds all {len(files)} files")
         return head
-    say(f"sending {len(new)} of {len(files)} files, removing {len(stale)}")
+    print(f"sending {len(new)} of {len(files)} files, removing {len(stale)}")
     operations = [hub.CommitOperationAdd(path, data) for path, data in new.items()]
     operations += [hub.CommitOperationDelete(path) for path in stale]
     how = {"commit_message": "Publish", "repo_type": kind, "parent_commit": head}
@@ -115,18 +116,20 @@ def record(cfg: Config, files: dict[str, bytes], revision: str) -> None:
         content = {"repo_id": cfg.repo_id, "revision": revision, "checkpoints": pinned}
         text = json.dumps(content, indent=2) + "\n"
         checkpoint.write(cfg.checkpoints, {release.RELEASES: text.encode()})
-        say(f"{cfg.checkpoints / release.RELEASES} pins {revision}: commit it")
+        print(f"{cfg.checkpoints / release.RELEASES} pins {revision}: commit it")
 
 
 def main(cfg: Config) -> None:
     """Show, or publish and pin."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", cfg.repo_id, re.ASCII):
+        raise ValueError(f"{cfg.repo_id!r} is no repository: give --repo-id OWNER/NAME")
     files = space_files() if cfg.space else model_files(cfg)
     where = f"the {'Space' if cfg.space else 'model repository'} {cfg.repo_id}"
     if cfg.dry_run:
         for path, data in files.items():
-            say(f"{hashlib.sha256(data).hexdigest()}  {len(data):>12,}  {path}")
-        say(f"{len(files)} files, {sum(map(len, files.values())):,} bytes, would go to {where}")
-        return None if cfg.space else say(f"\n{files['README.md'].decode()}")
+            print(f"{hashlib.sha256(data).hexdigest()}  {len(data):>12,}  {path}")
+        print(f"{len(files)} files, {sum(map(len, files.values())):,} bytes, would go to {where}")
+        return None if cfg.space else print(f"\n{files['README.md'].decode()}")
     if hub.get_token() is None:
         raise ValueError("no token for the Hub: log in with `hf auth login`, or set HF_TOKEN")
     try:
@@ -136,14 +139,9 @@ def main(cfg: Config) -> None:
             f"could not publish to {where}: {release.why(error)}; what has arrived is kept, and "
             "the same command goes on"
         ) from error
-    say(f"published: {where} at {revision}")
+    print(f"published: {where} at {revision}")
     if not cfg.space:
         record(cfg, files, revision)
-
-
-def say(text: str) -> None:
-    """Tell the user."""
-    print(text)  # noqa: T201
 
 
 if __name__ == "__main__":
