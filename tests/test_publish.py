@@ -315,6 +315,14 @@ def test_only_what_changed_is_sent_and_what_is_gone_is_removed(hub: Hub, root: P
     assert same(checkpoint.load("tiny", bare(root)), tiny(1))
 
 
+def test_a_repository_that_was_lost_is_made_and_pinned_again(hub: Hub, root: Path) -> None:
+    publish_it(root)
+    hub.repos.clear()
+    (root / "releases.json").write_text("damaged")
+    publish_it(root)
+    assert same(checkpoint.load("tiny", bare(root)), tiny())
+
+
 def test_a_broken_checkpoint_is_not_published(hub: Hub, root: Path) -> None:
     weights = root / "tiny" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])

@@ -79,8 +79,8 @@ def push(cfg: Config, files: dict[str, bytes]) -> str:
     """Make the repository hold `files`, in one commit; which commit holds them now."""
     api, kind = hub.HfApi(), "space" if cfg.space else "model"
     hub.get_session().timeout = TIMEOUT
-    new = {"exist_ok": True, "space_sdk": "gradio" if cfg.space else None}
-    api.create_repo(cfg.repo_id, repo_type=kind, private=cfg.private, **new)
+    sdk = "gradio" if cfg.space else None
+    api.create_repo(cfg.repo_id, repo_type=kind, private=cfg.private, exist_ok=True, space_sdk=sdk)
     head = api.repo_info(cfg.repo_id, repo_type=kind).sha
     tree = api.list_repo_tree(cfg.repo_id, recursive=True, revision=head, repo_type=kind)
     there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
@@ -105,18 +105,17 @@ def is_same(there: RepoFile | None, data: bytes) -> bool:
 
 
 def record(cfg: Config, files: dict[str, bytes], revision: str) -> None:
-    """Pin the release in releases.json; what is pinned rightly stays."""
+    """Pin the release in releases.json."""
     pinned: dict[str, dict[str, str]] = {}
     for path, data in files.items():
         name, _, file = path.partition("/")
         if file and name != "samples":
             pinned.setdefault(name, {})[file] = hashlib.sha256(data).hexdigest()
-    was = {name: (r.repo_id, r.files) for name, r in release.read(cfg.checkpoints).items()}
-    if was != {name: (cfg.repo_id, shas) for name, shas in pinned.items()}:
-        content = {"repo_id": cfg.repo_id, "revision": revision, "checkpoints": pinned}
-        text = json.dumps(content, indent=2) + "\n"
-        checkpoint.write(cfg.checkpoints, {release.RELEASES: text.encode()})
-        print(f"{cfg.checkpoints / release.RELEASES} pins {revision}: commit it")
+    content = {"repo_id": cfg.repo_id, "revision": revision, "checkpoints": pinned}
+    data, path = (json.dumps(content, indent=2) + "\n").encode(), cfg.checkpoints / release.RELEASES
+    if not path.exists() or path.read_bytes() != data:
+        checkpoint.write(cfg.checkpoints, {release.RELEASES: data})
+        print(f"{path} pins {revision}: commit it")
 
 
 def main(cfg: Config) -> None:
