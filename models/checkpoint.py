@@ -21,6 +21,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from models import release
+from models.release import CheckpointError
+
 ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
 MODULES = {
     "sketch": "models.sketch",
@@ -29,10 +32,6 @@ MODULES = {
     "prior": "models.codes_prior",
 }  # a checkpoint's stem -> the module with its MODELS
 CONFIG, WEIGHTS, ASIDE = "config.json", "model.safetensors", "model.safetensors.old"
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be trusted, built or written, in one sentence."""
 
 
 def save(
@@ -90,8 +89,11 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         ) from error
 
 
-def load(name: str | Path, root: Path = ROOT) -> nn.Module:
-    """The model `root/name`, or the one in the folder if `name` is a Path: float32, eval mode."""
+def load(name: str | Path, root: Path = ROOT, repo: str | None = None) -> nn.Module:
+    """The model `root/name`, or the one in the folder if `name` is a Path: float32, eval mode.
+
+    A name that is not there is fetched as `release.pull` says; with `repo`, from there always.
+    """
     if isinstance(name, str) and not re.fullmatch("[a-z0-9-]{1,64}", name):
         raise CheckpointError(
             f"{name[:80]!r} is no checkpoint's name: give small letters, digits and hyphens, such "
@@ -99,8 +101,12 @@ def load(name: str | Path, root: Path = ROOT) -> nn.Module:
         )
     folder = root / name if isinstance(name, str) else name
     stem = folder.name.split("-")[0]
+    here = (folder / CONFIG).is_file() and repo is None
+    if not here and isinstance(name, str) and stem in MODULES:
+        folder = release.pull(name, root, repo) or folder
     if not (folder / CONFIG).is_file():
-        cure = f"train one with `python training/train_{stem}.py`"
+        cure = f"train one with `{release.trained_by(folder.name)}`, or fetch a published one by "
+        cure += "setting LATENT_STUDIO_REPO=OWNER/NAME"
         if stem not in MODULES:
             cure = f"a checkpoint's name starts with {' or '.join(map(repr, MODULES))}"
         raise FileNotFoundError(f"no checkpoint in {folder}: {cure}")

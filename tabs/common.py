@@ -2,17 +2,32 @@
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+try:
+    import spaces  # ZeroGPU's own; it must come before torch, which is imported on first use
+except ImportError:
+    spaces = None
+
 ASSETS = Path(__file__).parent / "assets"
 MAX_SEED = 2**31 - 1
 
 _loading = threading.Lock()
+
+
+def marked(function: Callable[[], None]) -> Callable[[], None]:
+    """`function` as one that ZeroGPU may lend a GPU to; anywhere else, just it."""
+    return spaces.GPU(function) if spaces else function
+
+
+@marked
+def gpu() -> None:
+    """Never called: ZeroGPU stops an app that marks nothing, and the models are quick without."""
 
 
 def asset(name: str) -> str:

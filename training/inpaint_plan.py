@@ -131,6 +131,7 @@ without a smile, with or without glasses.
 - Data: CelebA (Liu et al. 2015), for non-commercial research only; so are these weights.
 - Command: `python training/train_inpaint.py --seed {cfg.seed}`
 - Last run: {steps} steps of {cfg.batch_size} faces, {seconds / 60:.0f} minutes.
+- Hardware: {common.hardware()}.
 - Limits: frontal faces in CelebA's frame. The data shows celebrities, most of them young and of
   light skin; on others the fills are worse.
 - Not for deceiving: a fill is an invention, not what was there.

@@ -155,6 +155,7 @@ Completes a partial 64x64 drawing of one of {len(quickdraw.CLASSES)} classes in 
 - Data: Google's "Quick, Draw!" (CC BY 4.0), {len(quickdraw.CLASSES)} classes, 90 % for training.
 - Command: `python training/train_sketch.py --architecture {cfg.architecture} --seed {cfg.seed}`
 - Last phase: {steps} steps of {cfg.batch_size} drawings, {seconds / 60:.0f} minutes.
+- Hardware: {common.hardware()}.
 - Limits: doodles in the manner of the data; classes with few drawings (book, mug) are weaker.
 - Figures: metrics.json, written by `python training/evaluate.py sketch`.
 """

@@ -65,6 +65,7 @@ Says which of CelebA's 40 attributes a face of 64x64 px in CelebA's frame shows.
 - Data: CelebA (Liu et al. 2015), for non-commercial research only; so are these weights.
 - Command: `python training/train_face_judge.py {options}`
 - Last run: {cfg.steps} steps of {cfg.batch_size} faces.
+- Hardware: {common.hardware()}.
 - For judging fills, not people: its words on a person are the data set's prejudices.
 """
 

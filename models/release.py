@@ -1,0 +1,184 @@
+"""Checkpoints that are not here: fetched from the release that releases.json pins, and verified.
+
+`releases.json` stands beside the checkpoints and only `training/publish.py` writes it: a repository
+on the Hub, the commit of the whole release, and the SHA-256 of each file of each checkpoint.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+RELEASES = "releases.json"
+NEEDED = {"config.json": None, "model.safetensors": None}  # of a release that is not pinned here
+SCRIPTS = {
+    "sketch-judge": "judge",
+    "inpaint-judge": "face_judge",
+    "inpaint-tutor": "face_judge",
+    "prior": "codes_prior",
+}  # made by train_<that>.py; all else by the script of its stem
+TRIES, BACKOFF = 4, 1.0  # s before the second try; doubles each time
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be trusted, built, fetched or written, in one sentence."""
+
+
+class Release(NamedTuple):
+    """Where a checkpoint is published; None stands for a SHA-256 that nobody here knows."""
+
+    repo_id: str
+    revision: str
+    files: dict[str, str | None]
+
+
+def pull(name: str, root: Path, repo: str | None = None) -> Path | None:
+    """The released files of a checkpoint, in huggingface_hub's cache; None if none is known.
+
+    `repo`, else the environment's LATENT_STUDIO_REPO, is another one's OWNER/NAME or
+    OWNER/NAME@COMMIT; without either, it is the release that `root` pins, hash by hash.
+    """
+    release = find(name, root, repo)
+    if release is None:
+        return None
+    paths = [_verified(name, file, sha, release) for file, sha in release.files.items()]
+    return paths[0].parent
+
+
+def find(name: str, root: Path, repo: str | None = None) -> Release | None:
+    """Where `pull` would look."""
+    if repo := repo or os.environ.get("LATENT_STUDIO_REPO"):
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", repo, re.ASCII):
+            raise CheckpointError(
+                f"{repo[:80]!r} is no repository: give OWNER/NAME or OWNER/NAME@COMMIT, as an "
+                "argument or in LATENT_STUDIO_REPO"
+            )
+        repo_id, _, revision = repo.partition("@")
+        return Release(repo_id, revision or "main", dict(NEEDED))
+    return read(root).get(name)
+
+
+def read(root: Path) -> dict[str, Release]:
+    """What `root` pins, by a checkpoint's name; empty where nothing has been published."""
+    path = root / RELEASES
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    try:
+        said = json.loads(text)
+        repo_id, revision = said["repo_id"], said["revision"]
+        files = {name: dict(shas) for name, shas in said["checkpoints"].items()}
+        names = [*files, *(file for shas in files.values() for file in shas)]
+        hashes = [sha for shas in files.values() for sha in shas.values()]
+        if not (
+            re.fullmatch(r"[0-9a-f]{40}", revision)
+            and isinstance(repo_id, str)
+            and all(re.fullmatch(r"[\w-][\w.-]*", part) for part in names)
+            and all(re.fullmatch(r"[0-9a-f]{64}", sha) for sha in hashes)
+            and all(files.values())
+        ):
+            raise ValueError("a name, a commit or a SHA-256 is not in its form")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} is damaged ({error}): restore it, or write it anew with "
+            "`python training/publish.py`"
+        ) from error
+    return {name: Release(repo_id, revision, shas) for name, shas in files.items()}
+
+
+def trained_by(name: str) -> str:
+    """The command that makes this checkpoint."""
+    stem = SCRIPTS.get(name) or SCRIPTS.get(name.split("-")[0]) or name.split("-")[0]
+    return f"python training/train_{stem}.py"
+
+
+def _verified(name: str, file: str, sha: str | None, release: Release) -> Path:
+    """One file; fetched once more where what is cached is not what the release states."""
+    from huggingface_hub import hf_hub_download
+
+    where = f"{name}/{file} of {release.repo_id}@{release.revision[:12]}"
+    for again in (False, True):
+        try:
+            found = patiently(
+                lambda again=again: hf_hub_download(
+                    release.repo_id,
+                    f"{name}/{file}",
+                    revision=release.revision,
+                    force_download=again,
+                )
+            )
+        except Exception as error:
+            raise CheckpointError(
+                f"cannot fetch {where}: {why(error)}; try again once that is mended, or train it "
+                f"with `{trained_by(name)}`"
+            ) from error
+        got = hashlib.sha256(Path(found).read_bytes()).hexdigest()
+        if sha in (None, got):
+            return Path(found)
+    raise CheckpointError(
+        f"{where} has the SHA-256 {got[:12]}..., but {RELEASES} states {sha[:12]}...: it was "
+        f"altered and is not used; try again later, or train it with `{trained_by(name)}`"
+    )
+
+
+def patiently(task: Callable[[], T]) -> T:
+    """`task()`, again after 429, 5xx and broken connections: 4 tries, 1, 2 and 4 s apart."""
+    for attempt in range(TRIES - 1):
+        try:
+            return task()
+        except Exception as error:
+            if not passing(error):
+                raise
+            wait = BACKOFF * 2**attempt
+            log.warning("%s; next try in %.0f s", why(error), wait)
+        time.sleep(wait)
+    return task()
+
+
+def passing(error: Exception) -> bool:
+    """Whether another try may help; not where huggingface_hub has tried several times itself."""
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled):
+        return False
+    for link in _chain(error):
+        if code := _code(link):
+            return code in (408, 425, 429) or code >= 500
+        if isinstance(link, HTTPError | ConnectionError | TimeoutError):
+            return True
+    return False
+
+
+def why(error: Exception) -> str:
+    """What went wrong between here and the Hub, and the cure, in a few words."""
+    links = list(_chain(error))
+    for link in links:
+        if code := _code(link):
+            words = {
+                401: "there is no such repository, or the token is missing or wrong: log in with "
+                "`hf auth login`, or set HF_TOKEN",
+                403: "this token may not do that: take one with the right to write",
+                404: "there is no such repository, revision or file: check the name",
+            }
+            return f"the Hub answers {code} ({words.get(code, link.response.reason_phrase)})"
+    last = str(links[-1]).strip().split("\n")[0]
+    return f"{type(links[-1]).__name__}: {last}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _code(error: BaseException) -> int | None:
+    """The HTTP status of an answer."""
+    return getattr(getattr(error, "response", None), "status_code", None)

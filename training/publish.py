@@ -1,0 +1,147 @@
+"""Publish all checkpoints on the Hub: `python training/publish.py --repo-id ME/latent-studio`.
+
+They go to ONE model repository, a folder each, so that one commit pins a release whose parts fit: a
+codebook and its prior, the inpainter and the judge that sorts its fills. checkpoints/releases.json
+then says where it is. `--space` puts the app up instead, `--dry-run` shows what would go and
+contacts nobody. Whatever stops it, the same command goes on; a second run finds nothing to do.
+"""
+
+import hashlib
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import huggingface_hub as hub
+from huggingface_hub.hf_api import RepoFile
+
+from models import checkpoint, release
+from training import cards, common
+from training.judge import load_judge
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = ("config.json", "model.safetensors", "metrics.json", "README.md", "samples.png")
+SPACE = ("app.py", "models", "tabs", "checkpoints", "requirements.txt", "README.md", "LICENSE")
+TIMEOUT = 60.0  # s of silence
+
+
+@dataclass(frozen=True)
+class Config:
+    """What goes where. The token is HF_TOKEN's or that of `hf auth login`."""
+
+    repo_id: str
+    """OWNER/NAME on the Hub."""
+    space: bool = False
+    """The app as a Space instead of the checkpoints."""
+    private: bool = False
+    """Of a repository that is made now; one that exists stays as it is."""
+    dry_run: bool = False
+    """Show every file that would go, with its size and SHA-256; contact nobody."""
+    checkpoints: Path = checkpoint.ROOT
+
+
+def model_files(cfg: Config) -> dict[str, bytes]:
+    """What the model repository must hold, each checkpoint tried first."""
+    folders = sorted(path.parent for path in cfg.checkpoints.glob("*/model.safetensors"))
+    files = {}
+    for folder in folders:
+        if not (folder / "README.md").is_file():
+            raise ValueError(f"{folder} has no README.md: say there what made it and its licence")
+        if (folder / "config.json").exists():
+            checkpoint.load(folder)
+        else:
+            load_judge(folder / "model.safetensors")
+        there = [name for name in FILES if (folder / name).is_file()]
+        files |= {f"{folder.name}/{name}": (folder / name).read_bytes() for name in there}
+    if not files:
+        raise ValueError(f"no checkpoint in {cfg.checkpoints}: train one first")
+    samples = [path for path in files if path.endswith("/samples.png")]
+    if (cfg.checkpoints / "inpaint").is_dir():  # it made these faces: no photograph ever goes
+        pictures = sorted((ROOT / "tabs/assets/faces").glob("*.png"))
+        faces = {f"samples/{path.name}": path.read_bytes() for path in pictures}
+        samples, files = [*samples, *faces], files | faces
+    card = cards.release_card(cfg.repo_id, folders, samples)
+    return {"README.md": card.encode()} | files
+
+
+def space_files() -> dict[str, bytes]:
+    """What the Space needs, of the files that git tracks."""
+    git = ["git", "-C", str(ROOT), "ls-files", "-z", "--", *SPACE]
+    try:
+        done = subprocess.run(git, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ValueError(f"{ROOT} is no clone with git: only files that git tracks go") from error
+    return {path: (ROOT / path).read_bytes() for path in done.stdout.split("\0") if path}
+
+
+def push(cfg: Config, files: dict[str, bytes]) -> str:
+    """Make the repository hold `files`, in one commit; which commit holds them now."""
+    api, kind = hub.HfApi(), "space" if cfg.space else "model"
+    hub.get_session().timeout = TIMEOUT
+    sdk = "gradio" if cfg.space else None
+    api.create_repo(cfg.repo_id, repo_type=kind, private=cfg.private, exist_ok=True, space_sdk=sdk)
+    head = api.repo_info(cfg.repo_id, repo_type=kind).sha
+    tree = api.list_repo_tree(cfg.repo_id, recursive=True, revision=head, repo_type=kind)
+    there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
+    new = {path: data for path, data in files.items() if not is_same(there.get(path), data)}
+    ours = {path.split("/")[0] for path in files if "/" in path}
+    stale = [p for p in there if "/" in p and p.split("/")[0] in ours and p not in files]
+    if not new and not stale:
+        print(f"nothing to do: {cfg.repo_id} holds all {len(files)} files")
+        return head
+    print(f"sending {len(new)} of {len(files)} files, removing {len(stale)}")
+    operations = [hub.CommitOperationAdd(path, data) for path, data in new.items()]
+    operations += [hub.CommitOperationDelete(path) for path in stale]
+    how = {"commit_message": "Publish", "repo_type": kind, "parent_commit": head}
+    return api.create_commit(cfg.repo_id, operations, **how).oid
+
+
+def is_same(there: RepoFile | None, data: bytes) -> bool:
+    """Whether the Hub has this content: by its SHA-256, or git's SHA-1 for small files."""
+    if there is None or there.lfs:
+        return there is not None and there.lfs.sha256 == hashlib.sha256(data).hexdigest()
+    return there.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def record(cfg: Config, files: dict[str, bytes], revision: str) -> None:
+    """Pin the release in releases.json."""
+    pinned: dict[str, dict[str, str]] = {}
+    for path, data in files.items():
+        name, _, file = path.partition("/")
+        if file and name != "samples":
+            pinned.setdefault(name, {})[file] = hashlib.sha256(data).hexdigest()
+    content = {"repo_id": cfg.repo_id, "revision": revision, "checkpoints": pinned}
+    data, path = (json.dumps(content, indent=2) + "\n").encode(), cfg.checkpoints / release.RELEASES
+    if not path.exists() or path.read_bytes() != data:
+        checkpoint.write(cfg.checkpoints, {release.RELEASES: data})
+        print(f"{path} pins {revision}: commit it")
+
+
+def main(cfg: Config) -> None:
+    """Show, or publish and pin."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", cfg.repo_id, re.ASCII):
+        raise ValueError(f"{cfg.repo_id!r} is no repository: give --repo-id OWNER/NAME")
+    files = space_files() if cfg.space else model_files(cfg)
+    where = f"the {'Space' if cfg.space else 'model repository'} {cfg.repo_id}"
+    if cfg.dry_run:
+        for path, data in files.items():
+            print(f"{hashlib.sha256(data).hexdigest()}  {len(data):>12,}  {path}")
+        print(f"{len(files)} files, {sum(map(len, files.values())):,} bytes, would go to {where}")
+        return None if cfg.space else print(f"\n{files['README.md'].decode()}")
+    if hub.get_token() is None:
+        raise ValueError("no token for the Hub: log in with `hf auth login`, or set HF_TOKEN")
+    try:
+        revision = release.patiently(lambda: push(cfg, files))
+    except Exception as error:
+        raise RuntimeError(
+            f"could not publish to {where}: {release.why(error)}; what has arrived is kept, and "
+            "the same command goes on"
+        ) from error
+    print(f"published: {where} at {revision}")
+    if not cfg.space:
+        record(cfg, files, revision)
+
+
+if __name__ == "__main__":
+    common.run(main, Config)
