@@ -14,16 +14,17 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pythae.models import VQVAE, VQVAEConfig
+from pythae.models import VAE, VQVAE, VAEConfig, VQVAEConfig
 from pythae.models.nn.benchmarks import celeba, mnist
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training import codebook, codes_metrics, common
-from training.codes_metrics import many
+from training import codebook, codes_metrics, common, metrics
+from training.codes_metrics import judged, many
 from training.codes_plan import SIZES
 from training.data import pictures
 from training.data.pictures import Kind
+from training.judge import load_judge
 
 # mnist/vqvae_config.json and celeba/vqvae_config.json; sketches have the size of the latter
 DIGITS = {"latent_dim": 16, "num_embeddings": 256, "use_ema": True}
@@ -36,13 +37,15 @@ class Config:
     """What is trained and measured; the same settings always give the same figures."""
 
     kind: Kind = "digits"
+    vae: bool = False
+    """Its plain VAE of digits instead, whose samples stand beside the prior's."""
     data_dir: Path = Path("data")
     """Folder that holds MNIST/, quickdraw/, celeba/."""
     cache_dir: Path = Path("~/.cache/latent-studio")
     run_dir: Path | None = None
-    """runs/pythae-KIND where None: resume state."""
+    """runs/pythae-KIND or runs/pythae-vae-KIND where None: resume state."""
     out: Path | None = None
-    """runs/pythae-KIND.json where None: for evaluate_codes.py --pythae."""
+    """The same with .json where None: for evaluate_codes.py --pythae or --vae."""
     steps: int = 4_000
     batch_size: int = 64
     lr: float | None = None
@@ -50,6 +53,11 @@ class Config:
     save_every: int = 500
     split: Literal["valid", "test"] = "test"
     seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its run and of what it writes."""
+        return f"pythae-{'vae-' if self.vae else ''}{self.kind}"
 
 
 class InFloat32(nn.Module):
@@ -63,6 +71,13 @@ class InFloat32(nn.Module):
         """What the quantiser itself gives."""
         with torch.autocast(z.device.type, enabled=False):
             return self.quantizer(z.float(), uses_ddp)
+
+
+def plain_vae() -> VAE:
+    """The benchmark's ResNets for MNIST, 16 latent numbers, as mnist/vae_config.json has them."""
+    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=16, reconstruction_loss="mse")
+    encoder, decoder = mnist.Encoder_ResNet_VAE_MNIST(config), mnist.Decoder_ResNet_AE_MNIST(config)
+    return VAE(config, encoder, decoder)
 
 
 def network(kind: Kind) -> VQVAE:
@@ -84,15 +99,16 @@ def network(kind: Kind) -> VQVAE:
     return model
 
 
-def trained(cfg: Config) -> tuple[VQVAE, float]:
+def trained(cfg: Config) -> tuple[VQVAE | VAE, float]:
     """The network after all steps, and the seconds they took."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size, cache = SIZES[cfg.kind].image_size, cfg.cache_dir.expanduser()
     images, _ = pictures.load(cfg.kind, cfg.data_dir, "train", size, cache)
     torch.manual_seed(cfg.seed)
-    model = network(cfg.kind).to(device, memory_format=torch.channels_last)
+    model = plain_vae() if cfg.vae else network(cfg.kind)
+    model = model.to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), cfg.lr or LR[cfg.kind], fused=True)
-    run_dir = cfg.run_dir or Path(f"runs/pythae-{cfg.kind}")
+    run_dir = cfg.run_dir or Path(f"runs/{cfg.name}")
     aside = {"data_dir", "cache_dir", "run_dir", "out", "split"}
     resume = common.Resume(run_dir, cfg, aside, {"model": model, "optimizer": optimizer})
     start, seconds = resume.load()
@@ -135,9 +151,20 @@ def measured(cfg: Config, model: VQVAE) -> dict[str, Any]:
     }
 
 
+@torch.inference_mode()
+def drawn(cfg: Config, model: VAE) -> dict[str, Any]:
+    """How far 1,000 samples are from real digits, in the features of the judge."""
+    judge = load_judge(Path("checkpoints/codes-judge/model.safetensors"))
+    pixels, _ = pictures.load(cfg.kind, cfg.data_dir, cfg.split, 28)
+    z = torch.randn(1_000, 16, generator=torch.Generator().manual_seed(cfg.seed))
+    _, seen = judged(judge, cfg.kind, many(lambda part: model.decoder(part).reconstruction, z))
+    _, real = judged(judge, cfg.kind, torch.from_numpy(pixels).float() / 255)
+    return {"split": cfg.split, "frechet": metrics.frechet(seen, real)}
+
+
 def main(cfg: Config) -> None:
     """Train, measure, write and print."""
-    with common.locked(cfg.run_dir or Path(f"runs/pythae-{cfg.kind}")):
+    with common.locked(cfg.run_dir or Path(f"runs/{cfg.name}")):
         model, seconds = trained(cfg)
         settings = asdict(model.model_config)
     result = {
@@ -147,11 +174,11 @@ def main(cfg: Config) -> None:
         "lr": cfg.lr or LR[cfg.kind],
         "seconds": seconds,
         "threads": torch.get_num_threads(),
-        **measured(cfg, model),
+        **(drawn if cfg.vae else measured)(cfg, model),
         "settings": settings,
     }
     text = json.dumps(result, indent=2)
-    with common.replacing(cfg.out or Path(f"runs/pythae-{cfg.kind}.json")) as file:
+    with common.replacing(cfg.out or Path(f"runs/{cfg.name}.json")) as file:
         file.write(f"{text}\n".encode())
     print(text)
 

@@ -28,6 +28,9 @@ STROKES = [[[40, 200], [60, 60]], [[40, 40], [60, 200]]]
 CALLS: dict[str, tuple[Any, ...]] = {
     "/complete_sketch": (STROKES, "any", 2),
     "/inpaint_face": (FACE, [80, 120, 180, 220], "smile"),
+    "/encode_codes": (FACE, "faces"),
+    "/edit_codes": ([[0] * 7] * 7, "shift 1 0 wrap", "digits"),
+    "/sample_codes": ("digits", "3", 2),
 }  # endpoint -> how it is asked; a tab without a row fails
 
 

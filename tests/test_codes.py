@@ -161,7 +161,8 @@ def test_cached_sampling_is_the_uncached_one():
     drawn = prior.sample(6, label="one", keep=kept, temperature=0.0)
     order = (kept.flatten() == OPEN).int().argsort(stable=True)
     with torch.inference_mode():
-        logits = prior(drawn, torch.ones(6, dtype=torch.long), order.expand(6, -1))
+        told, free = (prior(drawn, torch.full((6,), n), order.expand(6, -1)) for n in (1, ANY))
+    logits = told + codes_prior.GUIDANCE * (told - free)
     likeliest = torch.empty(6, 16, dtype=torch.long)
     likeliest[:, order] = logits.argmax(-1)
     open_ = kept == OPEN

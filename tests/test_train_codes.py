@@ -140,8 +140,8 @@ def test_the_baseline_stands_beside_ours_if_it_saw_the_same_pictures(tmp_path):
     path, row = tmp_path / "pythae.json", {"kind": "digits", "split": "valid", "steps": 5}
     path.write_text(json.dumps(row))
     cfg = evaluate_codes.Config(pythae=path, split="valid")
-    assert evaluate_codes.baseline(cfg) == {"pythae": row}
-    assert evaluate_codes.baseline(replace(cfg, pythae=None)) == {}
+    assert evaluate_codes.baselines(cfg) == {"pythae": row}
+    assert evaluate_codes.baselines(replace(cfg, pythae=None)) == {}
     for other in (replace(cfg, kind="faces"), replace(cfg, split="test")):
         with pytest.raises(ValueError, match="was measured on digits, valid: give one of"):
             evaluate_codes.evaluate_codes(other)

@@ -113,26 +113,49 @@ def preview(model: VQVAE, x: Tensor, path: Path) -> None:
     common.save_faces(path, rows)
 
 
-def card(cfg: Config, steps: int, seconds: float) -> str:
-    """The model card: what made these weights, and what they are for."""
-    faces = cfg.kind == "faces"
+DATA: dict[Kind, str] = {
+    "digits": "MNIST (LeCun et al., CC BY-SA 3.0)",
+    "sketches": 'Google\'s "Quick, Draw!" (CC BY 4.0), 24 classes',
+    "faces": "CelebA (Liu et al. 2015), for non-commercial research only; so are these weights",
+}
+
+
+def header(kind: Kind, tag: str) -> str:
+    """What the Hub reads of a card."""
+    faces = kind == "faces"
     licence = "other\nlicense_name: celeba-non-commercial-research" if faces else "cc-by-4.0"
-    data = {
-        "digits": "MNIST (LeCun et al., CC BY-SA 3.0)",
-        "sketches": 'Google\'s "Quick, Draw!" (CC BY 4.0), 24 classes',
-        "faces": "CelebA (Liu et al. 2015), for non-commercial research only; so are these weights",
-    }
     return f"""---
 license: {licence}
 library_name: pytorch
-tags: [vq-vae, {cfg.kind}]
----
+tags: [{tag}, {kind}]
+---"""
+
+
+def card(cfg: Config, steps: int, seconds: float) -> str:
+    """The model card: what made these weights, and what they are for."""
+    return f"""{header(cfg.kind, "vq-vae")}
 # Latent Studio: codes of {cfg.kind}
 
 A VQ-VAE: pictures as grids of codes, and back.
 
-- Data: {data[cfg.kind]}.
-- Command: `python training/train_codes.py --kind {cfg.kind} --seed {cfg.seed}`
+- Data: {DATA[cfg.kind]}.
+- Command: `python training/train_codes.py --kind {cfg.kind} --steps {cfg.steps} --seed {cfg.seed}`
 - Last run: {steps} steps of {cfg.batch_size} pictures, {seconds / 60:.0f} minutes.
+- Hardware: {common.hardware()}.
 - Figures: metrics.json.
+"""
+
+
+def prior_card(kind: Kind, command: str, run: str) -> str:
+    """The card of a prior, from its command's options and a sentence on its last run."""
+    return f"""{header(kind, "autoregressive")}
+# Latent Studio: prior over codes of {kind}
+
+A transformer that draws grids of codes cell by cell, in any order of the cells, or completes them.
+
+- Data: {DATA[kind]}, as the codes of `codes-{kind}`.
+- Command: `python training/train_codes_prior.py {command}`
+- Last run: {run}.
+- Hardware: {common.hardware()}.
+- Figures: metrics.json of `codes-{kind}`.
 """

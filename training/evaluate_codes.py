@@ -33,28 +33,31 @@ class Config:
     """Drawn from the prior for each class."""
     pythae: Path | None = None
     """What benchmarks/codes_pythae.py wrote on this kind and split, to stand beside ours."""
+    vae: Path | None = None
+    """The same of its plain VAE, whose samples stand beside the prior's."""
     remark: str = ""
     readme: Path | None = Path("README.md")
     split: Literal["valid", "test"] = "test"
     seed: int = 0
 
 
-def baseline(cfg: Config) -> dict[str, Any]:
-    """pythae's row, empty where there is none; ValueError for one of another kind or split."""
-    if cfg.pythae is None:
-        return {}
-    row = json.loads(cfg.pythae.read_text())
-    if (row["kind"], row["split"]) != (cfg.kind, cfg.split):
-        raise ValueError(
-            f"{cfg.pythae} was measured on {row['kind']}, {row['split']}: give one of "
-            f"{cfg.kind}, {cfg.split}"
-        )
-    return {"pythae": row}
+def baselines(cfg: Config) -> dict[str, Any]:
+    """The rows of pythae's models; ValueError for one of another kind or split."""
+    rows = {}
+    for name, path in (("pythae", cfg.pythae), ("vae", cfg.vae)):
+        if path is not None:
+            row = rows[name] = json.loads(path.read_text())
+            if (row["kind"], row["split"]) != (cfg.kind, cfg.split):
+                raise ValueError(
+                    f"{path} was measured on {row['kind']}, {row['split']}: give one of "
+                    f"{cfg.kind}, {cfg.split}"
+                )
+    return rows
 
 
 def evaluate_codes(cfg: Config) -> dict[str, Any]:
     """Every row of the table that needs no stop-watch."""
-    theirs = baseline(cfg)
+    theirs = baselines(cfg)
     model = checkpoint.load(cfg.checkpoints / f"codes-{cfg.kind}")
     size, cache = model.config.image_size, cfg.cache_dir.expanduser()
     pixels, labels = pictures.load(cfg.kind, cfg.data_dir, cfg.split, size, cache)

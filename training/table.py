@@ -1,6 +1,7 @@
 """The README's results tables, made from each checkpoint's metrics.json by the evaluations."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -156,12 +157,17 @@ def codes_table(found: dict[str, dict[str, Any]]) -> str:
         if any(cells):
             lines.append(f"| {name} | {' | '.join(cells)} |")
 
+    def of(m: dict[str, Any], key: str) -> dict[str, float]:
+        return m["reconstruction"] if key == "ours" else m[key]["reconstruction"]
+
     row("grid, K", lambda m: f"{m['grid']}x{m['grid']}, {m['codes']}")
-    for key, name in (("reconstruction", "reconstruction"), ("pythae", "the same, pythae's")):
-        row(f"{name}: PSNR, dB", lambda m, key=key: f"{m[key]['psnr']:.2f}")
-        row(f"{name}: mean squared error", lambda m, key=key: f"{m[key]['mse']:.5f}")
-        row(f"{name}: IoU at 0.5", lambda m, key=key: f"{m[key]['iou']:.3f}")
-        row(f"{name}: SSIM", lambda m, key=key: f"{m[key]['ssim']:.3f}")
+    row("bits a picture", lambda m: f"{m['grid'] ** 2 * math.log2(m['codes']):.0f}")
+    row("the same, pythae's VQ-VAE", lambda m: f"{m['pythae']['bits_per_picture']:.0f}")
+    for key, name in (("ours", "reconstruction"), ("pythae", "the same, pythae's")):
+        row(f"{name}: PSNR, dB", lambda m, key=key: f"{of(m, key)['psnr']:.2f}")
+        row(f"{name}: mean squared error", lambda m, key=key: f"{of(m, key)['mse']:.5f}")
+        row(f"{name}: IoU at 0.5", lambda m, key=key: f"{of(m, key)['iou']:.3f}")
+        row(f"{name}: SSIM", lambda m, key=key: f"{of(m, key)['ssim']:.3f}")
     row("perplexity / K", lambda m: f"{m['perplexity_over_k']:.2f}")
     row("the same, pythae's", lambda m: f"{m['pythae']['perplexity_over_k']:.2f}")
     row("dead codes", lambda m: f"{m['dead_share']:.1%}")

@@ -18,6 +18,7 @@ from models import checkpoint
 from models.codes import VQVAE
 from models.codes_prior import ANY, CodesPrior, CodesPriorConfig
 from training import common
+from training.codes_plan import prior_card
 from training.data import pictures
 from training.data.pictures import Kind
 
@@ -60,6 +61,13 @@ def orders(count: int, cells: int, rng: np.random.Generator) -> Int64[torch.Tens
     shuffled = rng.permuted(np.tile(np.arange(cells), (count, 1)), axis=1)
     plain = rng.uniform(size=(count, 1)) < IN_ORDER
     return torch.from_numpy(np.where(plain, np.arange(cells), shuffled))
+
+
+def card(cfg: Config, steps: int, seconds: float) -> str:
+    """The model card."""
+    command = f"--kind {cfg.kind} --steps {cfg.steps} --seed {cfg.seed}"
+    run = f"{steps} steps of {cfg.batch_size} grids, {seconds / 60:.0f} minutes"
+    return prior_card(cfg.kind, command, run)
 
 
 def main(cfg: Config) -> None:
@@ -119,7 +127,7 @@ def train(cfg: Config) -> None:
         if done % cfg.save_every == 0 or done == cfg.steps:
             resume.save(done, now)
             with ema.in_place_of(model):
-                checkpoint.save(out_dir, model)
+                checkpoint.save(out_dir, model, card=card(cfg, done, now))
                 drawn = book.decode(model.sample(24, seed=step))
                 common.save_faces(
                     run_dir / f"{done:06d}.png", list(drawn.expand(-1, 3, -1, -1).split(12))

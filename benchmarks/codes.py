@@ -1,0 +1,43 @@
+"""Speed of the codes demo, for each codebook: `python benchmarks/codes.py`.
+
+What an edit takes on the page (the whole handler, pictures included) and what 16 samples take.
+Writes the medians into each checkpoints/codes-KIND/metrics.json.
+"""
+
+import torch
+from timing import ROOT, seconds
+
+from models import checkpoint
+from tabs import codes
+from tabs.codes_picture import KINDS
+from training import table
+
+LINES = ("shift 1 0 wrap", "splice 3 x", "rotate 1", "negate", "undo")
+
+
+def edit_ms(kind: str) -> float:
+    """One edit of five different ones, on a board that has four edits already."""
+    board = codes.on_kind(kind)[0]
+    for line in LINES[:-1]:
+        board, _ = codes.on_edit(board | {"line": line})
+    return 1e3 * seconds(lambda: [codes.on_edit(board | {"line": line}) for line in LINES], 9) / 5
+
+
+def main() -> None:
+    """Measure, print, keep beside the weights."""
+    for kind in KINDS:
+        prior = checkpoint.load(f"prior-{kind}")
+        speed = {
+            "threads": torch.get_num_threads(),
+            "edit_ms": edit_ms(kind),
+            "sample_16_ms": 1e3 * seconds(lambda prior=prior: prior.sample(16, None), 5),
+        }
+        if prior.config.names:
+            asked = 1e3 * seconds(lambda prior=prior: prior.sample(16, 3), 5)
+            speed["sample_16_labelled_ms"] = asked
+        folder = ROOT / "checkpoints" / f"codes-{kind}"
+        table.record(folder, {"speed": speed}, ROOT / "README.md", "codes")
+
+
+if __name__ == "__main__":
+    main()
