@@ -31,8 +31,15 @@ class PretrainedConfig:
     """D, of its vectors."""
     cell: int
     """Px a side of what one code stands for."""
+    image_size: int = 256
+    """Px a side of the pictures on the page."""
     channels: int = 3
     names: tuple[str, ...] = ()
+
+    @property
+    def grid(self) -> int:
+        """Cells a side of such a picture."""
+        return self.image_size // self.cell
 
 
 class PretrainedVQ(nn.Module):
@@ -62,6 +69,17 @@ class PretrainedVQ(nn.Module):
     def codebook(self) -> Float[Tensor, "k d"]:
         """Its K vectors."""
         return self.network.quantize.embedding.weight
+
+    @property
+    def uses(self) -> Int64[Tensor, " k"]:
+        """How often each code served in training: nobody has counted."""
+        return torch.zeros(self.config.codes, dtype=torch.long)
+
+    @property
+    def background(self) -> int:
+        """The code of plain grey."""
+        side = 4 * self.config.cell
+        return int(self.encode(torch.full((1, 3, side, side), 0.5)).flatten().mode().values)
 
     def embed(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d gh gw"]:
         """The encoder's vectors of pictures in [0, 1]."""

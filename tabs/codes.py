@@ -16,6 +16,7 @@ ABOUT = {
     "digits": "7x7 codes out of 64, trained on MNIST.",
     "sketches": "16x16 codes, trained on Quick, Draw! drawings of 24 things.",
     "faces": "16x16 codes, trained on CelebA's faces (for non-commercial research only).",
+    codes_picture.OWN: "The VQModel that this app was started with, on photographs of 256 px.",
 }
 SLOTS = ("A", "B")
 SHOWN = 10
@@ -33,12 +34,10 @@ def starts(kind: str) -> tuple:
     import torch
 
     model = codes_picture.model(kind)
-    if kind == "faces":
-        small = [
-            np.array(Image.open(file).convert("RGB").resize((64, 64), Image.Resampling.BOX))
-            for file in FACES
-        ]
-        return tuple(torch.from_numpy(f).permute(2, 0, 1).float() / 255 for f in small)
+    if model.config.channels == 3:
+        faces = (np.array(Image.open(file).convert("RGB")) for file in FACES)
+        size = model.config.image_size
+        return tuple(codes_picture.photo(face, size, find=False)[0] for face in faces)
     names = model.config.names[:SHOWN]
     grids = [codes_picture.prior(kind).sample(1, name, None, 0.8, None, 3) for name in names]
     return tuple(model.decode(torch.cat(grids)))
@@ -55,14 +54,14 @@ def tiles(made, kind: str, names=()) -> dict:
 
 def on_kind(kind: str):
     """Another codebook: its first two pictures, its atlas, its labels."""
-    choice(kind, "Kind", KINDS)
+    codes_picture.known(kind)
     made = starts(kind)
     board = codes_board.begin(kind, made[0], made[1])
     names = labels(kind)
     return (
         board, "", tiles(made, kind), made, codes_view.atlas_value(kind), ABOUT[kind],
         gr.update(choices=names, value="any", visible=len(names) > 1),
-        gr.update(visible=kind != "faces"),
+        gr.update(visible=kind in ("digits", "sketches")),
     )  # fmt: skip
 
 
@@ -86,7 +85,9 @@ def on_upload(board: dict, path: str | None, kind: str, into: str):
 
 def on_drawing(board: dict, drawing: dict, kind: str, into: str):
     """A drawing, while it grows."""
-    if kind == "faces" or not (isinstance(drawing, dict) and drawing.get("strokes")):
+    if kind not in ("digits", "sketches") or not (
+        isinstance(drawing, dict) and drawing.get("strokes")
+    ):
         return gr.skip()
     return codes_board.put(board, kind, slot(into), codes_picture.read(drawing, kind))
 
@@ -137,7 +138,9 @@ def build() -> None:
     """The tab: where pictures come from on the left, the board on the right."""
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="studio-pad"):
-            kind = gr.Radio(KINDS, value=KINDS[0], label="Codebook", elem_id="codes-kind")
+            kind = gr.Radio(
+                codes_picture.kinds(), value=KINDS[0], label="Codebook", elem_id="codes-kind"
+            )
             about = gr.Markdown(ABOUT[KINDS[0]], elem_classes="credit")
             into = gr.Radio(
                 SLOTS, value="A", label="A picture you take becomes", elem_id="codes-into"

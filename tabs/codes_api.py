@@ -10,7 +10,7 @@ from gradio.utils import get_upload_folder
 
 from tabs import codes_board, codes_picture, codes_view, common
 from tabs.codes_board import Board
-from tabs.codes_picture import KINDS, MAX_GRIDS
+from tabs.codes_picture import MAX_GRIDS
 from tabs.common import MAX_SEED, choice, number, problem
 from tabs.pictures import png
 
@@ -65,7 +65,7 @@ def encode_codes(picture: Any, kind: str = "digits") -> dict:
     "digits", "sketches" or "faces". Returns {"codes": rows of whole numbers, "size": K,
     "picture": a PNG file, "psnr": dB between the picture and what its codes decode to}.
     """
-    choice(kind, "Kind", KINDS)
+    codes_picture.known(kind)
     source = codes_picture.read(picture, kind)
     model = codes_picture.model(kind)
     codes = model.encode(source)
@@ -87,7 +87,7 @@ def edit_codes(codes: list, edits: str, kind: str = "digits", second: list | Non
     `paint 7 0,0 1,0`, `cells 0,0=7 1,0=9`. Returns {"codes", "picture": a PNG file, "pixels": a
     PNG file or null, "psnr": dB between the two or null}; negated codes are K..2K-1.
     """
-    choice(kind, "Kind", KINDS)
+    codes_picture.known(kind)
     first = codes_picture.fitting(codes, "`codes`", kind)
     other = first if second is None else codes_picture.fitting(second, "`second`", kind)
     if not isinstance(edits, str) or len(edits) > 200_000:
@@ -116,7 +116,7 @@ def sample_codes(
     rows of codes with -1 where one is to be drawn: the rest of the grid stays. The same `seed`
     gives the same grids. Returns {"codes": grids, "pictures": PNG files}.
     """
-    choice(kind, "Kind", KINDS)
+    codes_picture.known(kind)
     count = number(count, "Count", 1, MAX_GRIDS, whole=True)
     kept = None
     if keep is not None:

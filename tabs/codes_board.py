@@ -3,11 +3,10 @@
 from typing import NamedTuple
 
 from tabs import codes_picture, codes_view
-from tabs.codes_picture import KINDS
-from tabs.common import choice, problem
+from tabs.common import problem
 
 SLOTS = ("first", "second")
-START = {"kind": KINDS[0], "first": None, "second": None, "chain": [], "redo": []}
+START = {"kind": codes_picture.KINDS[0], "first": None, "second": None, "chain": [], "redo": []}
 
 
 class Board(NamedTuple):
@@ -30,7 +29,7 @@ def read(value: object) -> Board:
 
     if not isinstance(value, dict) or value.get("first") is None:
         raise problem("Choose a picture first.")
-    kind = choice(value.get("kind"), "Kind", KINDS)
+    kind = codes_picture.known(value.get("kind"))
     grids = [codes_picture.fitting(value.get(slot), "The grid", kind) for slot in SLOTS]
     chains = []
     for name in ("chain", "redo"):

@@ -1,5 +1,9 @@
 """Pictures of any kind as a codebook's encoder wants them, and codes as somebody sent them."""
 
+import os
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
@@ -8,17 +12,41 @@ from tabs import common, face_photo, pad
 from tabs.common import brief, choice, problem
 
 KINDS = ("digits", "sketches", "faces")
+OWN = "own model"
+SOURCE = "LATENT_STUDIO_VQ"  # environment: a folder or Hub id of anyone's VQModel, for OWN
 MAX_GRIDS = 64
 
 
+def kinds() -> tuple[str, ...]:
+    """The codebooks of this app: ours, and that of a VQModel if it was started with one."""
+    return KINDS + ((OWN,) if os.environ.get(SOURCE) else ())
+
+
+def known(kind: object) -> str:
+    """One of `kinds`; anything else is refused."""
+    return choice(kind, "Kind", kinds())
+
+
 def model(kind: object):
-    """The codebook of digits, sketches or faces."""
-    return common.model(f"codes-{choice(kind, 'Kind', KINDS)}")
+    """The codebook of digits, sketches, faces, or the one that the app was started with."""
+    return common.model(f"codes-{kind}") if known(kind) != OWN else _own(os.environ[SOURCE])
+
+
+@cache
+def _own(source: str):
+    from models import checkpoint, codes_pretrained
+
+    try:
+        return codes_pretrained.load(Path(source) if Path(source).is_dir() else source)
+    except checkpoint.CheckpointError as error:
+        raise problem(str(error)) from error
 
 
 def prior(kind: object):
     """What has learnt which codes go together."""
-    return common.model(f"prior-{choice(kind, 'Kind', KINDS)}")
+    if known(kind) == OWN:
+        raise problem("Nothing has learnt how the codes of this model go together.")
+    return common.model(f"prior-{kind}")
 
 
 def read(picture: object, kind: str):
@@ -29,8 +57,8 @@ def read(picture: object, kind: str):
     config = model(kind).config
     if isinstance(picture, dict) and "path" in picture:
         return _file(picture, kind, config.image_size)
-    if kind == "faces":
-        raise problem("Send a photo of a face: faces cannot be drawn here.")
+    if config.channels == 3:
+        raise problem("Send a photo: neither faces nor photographs can be drawn here.")
     return _drawn(pad.read(picture), kind)
 
 
@@ -45,9 +73,9 @@ def _file(picture: dict, kind: str, size: int):
     except ValueError as error:
         raise problem(str(error)) from error
     exact = opened.size == (size, size)
-    if kind == "faces":
+    if model(kind).config.channels == 3:
         if not exact:
-            return _face(np.array(opened.convert("RGB")), size)
+            return photo(np.array(opened.convert("RGB")), size, find=kind == "faces")
         return images.to_rgb(np.array(opened.convert("RGB"))[None])
     if not exact:
         return _drawn(pad.read(picture), kind)
@@ -56,18 +84,18 @@ def _file(picture: dict, kind: str, size: int):
     return (grey if edge < 0.5 else 1 - grey)[None, None]
 
 
-def _face(photo: UInt8[np.ndarray, "h w 3"], size: int):
-    """The largest face in CelebA's frame; where there is none the middle of the picture."""
+def photo(pixels: UInt8[np.ndarray, "h w 3"], size: int, *, find: bool):
+    """The largest face in CelebA's frame, if it is wanted and there; else the photo's middle."""
     import torch
 
     from models import align
 
-    frame, _ = face_photo.find(photo)
+    frame, _ = face_photo.find(pixels) if find else (None, 0)
     if frame is not None:
-        return align.cut(Image.fromarray(photo), align.Frame(*frame), size)[None]
-    side = min(photo.shape[:2])
-    top, left = ((length - side) // 2 for length in photo.shape[:2])
-    square = Image.fromarray(photo[top : top + side, left : left + side])
+        return align.cut(Image.fromarray(pixels), align.Frame(*frame), size)[None]
+    side = min(pixels.shape[:2])
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    square = Image.fromarray(pixels[top : top + side, left : left + side])
     small = np.array(square.resize((size, size), Image.Resampling.LANCZOS))
     return torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
 

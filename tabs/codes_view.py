@@ -12,9 +12,9 @@ from tabs import codes_picture
 from tabs.common import component
 from tabs.pictures import url
 
-COLUMNS = 16  # of the atlas
+COLUMNS, MAX_ATLAS = 16, 1024  # of the atlas: tiles a row, codes that it shows
 NO_PIXELS = "An edit of single codes has no counterpart in pixels."
-EMPTY_ATLAS = {"kind": "", "sheet": "", "codes": [], "chosen": None}
+EMPTY_ATLAS = {"kind": "", "sheet": "", "columns": 0, "rows": 0, "codes": [], "chosen": None}
 
 
 def board(value: dict, **layout: str) -> gr.HTML:
@@ -72,6 +72,8 @@ def atlas_value(kind: str) -> dict[str, Any]:
 
     model = codes_picture.model(kind)
     k, cell, side = model.config.codes, model.config.cell, 3
+    if k > MAX_ATLAS:
+        return EMPTY_ATLAS | {"kind": kind}
     grids = torch.full((k, 2 * side + 1, 2 * side + 1), model.background)
     grids[:, side, side] = torch.arange(k)
     drawn = torch.cat([model.decode(part) for part in grids.split(64)])

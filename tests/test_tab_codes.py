@@ -8,8 +8,9 @@ import torch
 from gradio_client import Client, handle_file
 from PIL import Image
 from standin import CODES, NOISE, load, serving
+from test_codes_pretrained import made as small_model
 
-from models import images
+from models import align, codes_pretrained, images
 from tabs import codes, codes_api, codes_board, codes_picture, codes_view, common
 from tabs.codes_picture import KINDS
 
@@ -45,6 +46,11 @@ def opened(url):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))))
 
 
+def same(shown, expected):
+    """One level of 255 apart at most: batches of other sizes are summed in another order."""
+    assert np.abs(shown.astype(int) - expected.astype(int)).max() <= 1
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_board_shows_what_the_model_makes_of_its_pictures(kind):
     value, book = board(kind), load(f"codes-{kind}")
@@ -53,10 +59,8 @@ def test_the_board_shows_what_the_model_makes_of_its_pictures(kind):
         grid = book.encode(picture[None])
         assert value[slot] == grid[0].tolist()
         again = codes_view.pixels(book.decode(grid)[0], kind)
-        np.testing.assert_array_equal(opened(value["pictures"][f"{slot}_again"]), again)
-        np.testing.assert_array_equal(
-            opened(value["pictures"][slot]), codes_view.pixels(picture, kind)
-        )
+        same(opened(value["pictures"][f"{slot}_again"]), again)
+        same(opened(value["pictures"][slot]), codes_view.pixels(picture, kind))
         assert value["notes"][slot] == f"{codes_view.psnr(picture, book.decode(grid)[0]):.1f} dB"
     assert len(set(value["colours"])) > 0.8 * CODES[kind].codes
 
@@ -71,12 +75,8 @@ def test_edits_are_done_on_the_grid_and_beside_it_on_pixels(kind):
     book = load(f"codes-{kind}")
     ours = book.decode(expected[None])[0]
     moved = book.decode(first[None])[0].roll(book.config.cell, 2).flip(1)
-    np.testing.assert_array_equal(
-        opened(value["pictures"]["edited"]), codes_view.pixels(ours, kind)
-    )
-    np.testing.assert_array_equal(
-        opened(value["pictures"]["moved"]), codes_view.pixels(moved, kind)
-    )
+    same(opened(value["pictures"]["edited"]), codes_view.pixels(ours, kind))
+    same(opened(value["pictures"]["moved"]), codes_view.pixels(moved, kind))
     error = -10 * np.log10(float((ours - moved).square().mean()))
     assert value["notes"]["moved"].startswith(f"{error:.1f} dB")
 
@@ -149,9 +149,7 @@ def test_sampling_fills_the_strip_with_what_the_prior_draws():
     grids = load("prior-digits").sample(codes.SHOWN, "3", None, 0.7, 4, 11)
     expected = load("codes-digits").decode(grids)
     assert torch.equal(torch.stack(made), expected)
-    np.testing.assert_array_equal(
-        opened(strip["tiles"][2]), codes_view.pixels(expected[2], "digits")
-    )
+    same(opened(strip["tiles"][2]), codes_view.pixels(expected[2], "digits"))
 
 
 def test_the_atlas_lists_every_code_by_its_use():
@@ -201,7 +199,7 @@ def test_endpoints_encode_edit_and_sample_as_the_models_do(client, tmp_path):
     assert after["codes"] == (grid[0].flip(0).flip(1) + book.config.codes).tolist()
     drawn = np.asarray(Image.open(after["picture"]))
     minus = book.draw(-book.vectors(grid.flip(1).flip(2)))[0]
-    np.testing.assert_array_equal(drawn, codes_view.pixels(minus, "faces"))
+    same(drawn, codes_view.pixels(minus, "faces"))
     assert np.asarray(Image.open(after["pixels"])).shape == drawn.shape
     keep = [[-1] * 7] * 3 + [[2] * 7] * 4
     many = client.predict("digits", "4", 3, 0.5, 0, 9, keep, api_name="/sample_codes")
@@ -209,7 +207,7 @@ def test_endpoints_encode_edit_and_sample_as_the_models_do(client, tmp_path):
     assert many["codes"] == expected.tolist()
     picture = np.asarray(Image.open(many["pictures"][1]))
     drawn = load("codes-digits").decode(expected)[1]
-    np.testing.assert_array_equal(picture, codes_view.pixels(drawn, "digits"))
+    same(picture, codes_view.pixels(drawn, "digits"))
 
 
 GRID = [[0] * 7] * 7
@@ -265,7 +263,7 @@ def test_what_cannot_be_sampled_is_one_sentence(change, sentence):
         (None, "digits", "Draw something first"),
         ({"path": "/etc/passwd"}, "digits", "must be uploaded"),
         ({"path": "/etc/passwd"}, "faces", "must be uploaded"),
-        ([[[1], [1]]], "faces", "faces cannot be drawn"),
+        ([[[1], [1]]], "faces", "neither faces nor photographs"),
         ("http://127.0.0.1/x.png", "sketches", "links are not opened"),
     ],
 )
@@ -294,14 +292,30 @@ def test_a_forged_board_is_one_sentence(change):
 
 
 def test_a_face_in_a_photo_is_cut_out_as_celeba_has_it(monkeypatch):
-    from models import align
-
     photo = np.random.default_rng(0).integers(0, 256, (120, 90, 3), np.uint8)
     frame = (1.0, 0.1, 9.0, 12.0)
     monkeypatch.setattr(codes_picture.face_photo, "find", lambda _: (frame, 1))
     expected = align.cut(Image.fromarray(photo), align.Frame(*frame), 64)
-    assert torch.equal(codes_picture._face(photo, 64)[0], expected)
+    assert torch.equal(codes_picture.photo(photo, 64, find=True)[0], expected)
     monkeypatch.setattr(codes_picture.face_photo, "find", lambda _: (None, 0))
     middle = Image.fromarray(photo[15:105]).resize((64, 64), Image.Resampling.LANCZOS)
-    found = codes_view.pixels(codes_picture._face(photo, 64)[0], "faces")
-    np.testing.assert_array_equal(found, np.asarray(middle))
+    found = codes_view.pixels(codes_picture.photo(photo, 64, find=True)[0], "faces")
+    same(found, np.asarray(middle))
+
+
+def test_anyones_model_is_one_more_codebook(monkeypatch, tmp_path):
+    small_model().save_pretrained(tmp_path)
+    monkeypatch.setenv(codes_picture.SOURCE, str(tmp_path))
+    book = codes_pretrained.load(tmp_path)
+    value = board(codes_picture.OWN)
+    first = codes.starts(codes_picture.OWN)[0]
+    assert first.shape == (3, 256, 256)
+    assert value["first"] == book.encode(first[None])[0].tolist()
+    value, _ = codes.on_edit(value | {"line": "flip x"})
+    expected = book.decode(torch.tensor(value["first"]).flip(1)[None])[0]
+    same(opened(value["pictures"]["edited"]), codes_view.pixels(expected, codes_picture.OWN))
+    with pytest.raises(gr.Error, match="Nothing has learnt"):
+        codes.on_sample(codes_picture.OWN, "any", 1.0, 0, 0)
+    monkeypatch.setenv(codes_picture.SOURCE, str(tmp_path / "no" / "such" / "model"))
+    with pytest.raises(gr.Error, match="is no Hub id"):
+        board(codes_picture.OWN)

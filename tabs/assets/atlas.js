@@ -4,7 +4,7 @@ let shown = "";
 
 function show() {
   const { kind, sheet, columns, rows, codes } = props.value ?? {};
-  if (!sheet || kind === shown) return;
+  if (!kind || kind === shown) return;
   shown = kind;
   room.replaceChildren(...codes.map(([code, share], i) => {
     const node = document.createElement("button");
