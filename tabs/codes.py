@@ -14,8 +14,8 @@ from tabs.common import MAX_SEED, choice, number, problem
 
 ABOUT = {
     "digits": "7x7 codes out of 64, trained on MNIST.",
-    "sketches": "16x16 codes, trained on Quick, Draw! drawings of 24 things.",
-    "faces": "16x16 codes, trained on CelebA's faces (for non-commercial research only).",
+    "sketches": "8x8 codes out of 256, trained on Quick, Draw! drawings of 24 things.",
+    "faces": "16x16 codes out of 512, trained on CelebA's faces (non-commercial research only).",
     codes_picture.OWN: "The VQModel that this app was started with, on photographs of 256 px.",
 }
 SLOTS = ("A", "B")

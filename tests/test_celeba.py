@@ -9,7 +9,7 @@ from PIL import Image
 
 from models.regions import CROP, REGIONS, UNITS
 from training.data import celeba, holes
-from training.data.erased import CORES, Erased, covered
+from training.data.erased import BARED, CORES, GLASSES, Erased, covered
 
 
 @pytest.fixture
@@ -142,3 +142,13 @@ def test_batches_are_a_function_of_seed_and_number(folder):
     known = one.told != 2
     assert (one.told[known] == one.true[known]).all()
     assert 0.5 < float(known.float().mean()) < 0.9
+
+
+def test_of_many_faces_with_glasses_just_these_are_erased(folder):
+    faces = celeba.load(folder, "train")
+    erased = Erased(faces, 64, 600, 0, ("Smiling", "Eyeglasses"))
+    batch, share = erased[0], faces.column("Eyeglasses").mean()
+    worn = batch.true[:, 1] > 0
+    assert abs(float(worn.float().mean()) - (share + GLASSES * (1 - share))) < 0.08
+    bare, others = (batch.covered[rows, 1].float().mean() for rows in (worn, ~worn))
+    assert bare > BARED > others

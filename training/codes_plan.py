@@ -19,7 +19,7 @@ from training.losses import perceptual
 
 SIZES: dict[Kind, CodesConfig] = {
     "digits": CodesConfig(28, 1, (32, 64), 2, 1, 64, 16, pictures.NAMES["digits"]),
-    "sketches": CodesConfig(64, 1, (32, 64), 2, 3, 64, 16, pictures.NAMES["sketches"]),
+    "sketches": CodesConfig(64, 1, (32, 64, 96), 2, 3, 256, 16, pictures.NAMES["sketches"]),
     "faces": CodesConfig(64, 3, (64, 128), 2, 1, 512, 16),
 }
 
