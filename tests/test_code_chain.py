@@ -35,6 +35,7 @@ def by_hand() -> dict[str, torch.Tensor]:
         "negate nearest": code_edits.permute(a, code_edits.opposites(BOOK.vectors)),
         "negate\nnegate nearest": a,
         "replace 3 0": code_edits.replace(a, 3, 0),
+        "cells 0,0=4 2,3=1": code_edits.paint(code_edits.paint(a, [(0, 0)], 4), [(2, 3)], 1),
         "paint 4 0,0 2,3": code_edits.paint(a, [(0, 0), (2, 3)], 4),
         "  # nothing\n\nFLIP x # mirrored\nrotate 1": code_edits.rotate(code_edits.flip(a), 1),
     }
@@ -70,7 +71,7 @@ def test_pixels_are_edited_alike(text):
 
 def test_what_pixels_do_not_know():
     x = torch.rand(1, 8, 8)
-    for text in ("paint 1 0,0", "replace 1 2", "flip x\nnegate nearest"):
+    for text in ("paint 1 0,0", "cells 0,0=1", "replace 1 2", "flip x\nnegate nearest"):
         assert code_chain.apply_to_pixels(code_chain.parse(text), x, x, 2, 0.0) is None
     negative = code_chain.apply_to_pixels(code_chain.parse("negate"), x, x, 2, 0.0)
     torch.testing.assert_close(negative, 1 - x)
@@ -95,6 +96,10 @@ BAD = {
     "paint 1": "paint needs a code and cells",
     "paint 1 0": "needs 2 number",
     "paint 1 4,0": r"no cell \(4, 0\)",
+    "cells": "cells needs cells and codes",
+    "cells 1,1": "cells needs cells and codes",
+    "cells 1,1=9": "no code 9: use 0 to 4",
+    "cells 1,9=1": r"no cell \(1, 9\)",
     "flip x\n" * 201: "at most 200 edits",
 }
 

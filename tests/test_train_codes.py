@@ -10,11 +10,13 @@ import pytest
 import torch
 from faces import noisy, write_celeba
 from safetensors.torch import save_file
+from stirring import stirred
 from stopped import outcome, stopped_and_resumed
 
 from models import checkpoint
 from models.codes import VQVAE, CodesConfig
 from models.codes_prior import CodesPriorConfig
+from models.face_judge import FaceJudge, FaceJudgeConfig
 from training import (
     codes_metrics,
     codes_plan,
@@ -25,6 +27,7 @@ from training import (
 )
 from training.data import mnist, pictures
 from training.judge import SketchJudge
+from training.losses import perceptual
 
 TINY = CodesConfig(28, 1, (4, 8), 1, codes=6, dim=3, names=mnist.NAMES)
 
@@ -97,6 +100,32 @@ def test_a_resumed_codebook_equals_the_unbroken_one(data_dir, tmp_path, monkeypa
     assert stops >= 3
     broken, whole = (outcome(tmp_path / name, "codes-digits") for name in ("broken", "whole"))
     assert broken == whole
+
+
+def test_uses_are_counted_in_the_training_pictures(data_dir, tmp_path):
+    train_codes.main(config(data_dir, tmp_path))
+    model = checkpoint.load(tmp_path / "codes-digits")
+    images, _ = pictures.load("digits", data_dir, "train", 28)
+    codes = model.encode(torch.from_numpy(images).float() / 255)
+    counted = torch.bincount(codes.flatten(), minlength=6)
+    assert int((model.uses - counted).abs().sum()) <= 0.02 * codes.numel()  # half precision since
+    assert model.background == int(model.uses.argmax())
+
+
+def test_faces_learn_from_error_and_the_tutors_maps():
+    tutor = FaceJudge(FaceJudgeConfig(("Smiling",), 4)).requires_grad_(False)
+    cfg = train_codes.Config(kind="faces", average=False)
+    model = stirred(VQVAE(CodesConfig(64, 3, (4, 8), 1, codes=6, dim=3)), 0.1)
+    x = torch.rand(2, 3, 64, 64)
+    terms, out = codes_plan.terms_of(cfg, model, x, tutor)
+    drawn = out.logits.detach().sigmoid()
+    torch.testing.assert_close(terms["recon"].detach(), 20 * (drawn - x).square().mean())
+    maps = [tutor(p).maps for p in (drawn, x)]
+    torch.testing.assert_close(terms["perceptual"].detach(), 0.1 * perceptual(*maps).mean())
+    terms["loss"].backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.decoder.parameters())
+    terms, _ = codes_plan.terms_of(replace(cfg, perceptual_weight=0.0), model, x, tutor)
+    assert "perceptual" not in terms
 
 
 def test_a_resumed_prior_equals_the_unbroken_one_and_is_measured(data_dir, tmp_path, monkeypatch):
