@@ -454,7 +454,7 @@ def test_the_app_is_ready_for_zerogpu_and_does_without(tmp_path: Path, zero: boo
 def test_the_commands_themselves(hub: Hub, tmp_path: Path) -> None:
     """As a user types them: another process, everything from the environment, no stack trace."""
     small = tmp_path / "small"
-    shutil.copytree(checkpoint.ROOT / "inpaint-tutor", small / "inpaint-tutor")
+    shutil.copytree(checkpoint.ROOT / "codes-digits", small / "codes-digits")
     known = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HOME)}
     known |= hub_standin.environment(hub, tmp_path / "home")
 
@@ -466,21 +466,21 @@ def test_the_commands_themselves(hub: Hub, tmp_path: Path) -> None:
     ask = ["training/publish.py", "--repo-id", REPO, "--checkpoints", str(small)]
     shown = run(*ask, "--dry-run")
     assert (shown.returncode, hub.asked) == (0, [])
-    assert "inpaint-tutor/model.safetensors" in shown.stdout
+    assert "codes-digits/model.safetensors" in shown.stdout
     refused = run(*ask, HF_TOKEN="hf_wrong")
     assert refused.returncode == 1
     assert "401" in refused.stderr.splitlines()[-1]
     assert "Traceback" not in refused.stderr
     done = run(*ask)
     assert (done.returncode, done.stderr.count("Traceback")) == (0, 0)
-    shutil.rmtree(small / "inpaint-tutor")
+    shutil.rmtree(small / "codes-digits")
     load = f"""
 from pathlib import Path
 from models import checkpoint
-print(type(checkpoint.load("inpaint-tutor", Path({str(small)!r}))).__name__)
+print(type(checkpoint.load("codes-digits", Path({str(small)!r}))).__name__)
 """
     fetched = run("-c", load)
-    assert fetched.stdout.strip() == "FaceJudge", fetched.stderr
+    assert fetched.stdout.strip() == "VQVAE", fetched.stderr
 
 
 @pytest.mark.usefixtures("hub")
