@@ -106,7 +106,7 @@ def train(cfg: Config) -> None:
                 critic_optimizer.zero_grad(set_to_none=True)
                 terms["critic"].backward()
                 critic_optimizer.step()
-                fooling = F.softplus(-critic(drawn)[:, 0]).mean() * batch.image[0].numel()
+                fooling = F.softplus(-critic(drawn)[:, 0]).mean()
                 terms["loss"] = (
                     cfg.recon_weight * recon + cfg.kl_weight * kl + cfg.adversarial_weight * fooling
                 )
