@@ -8,6 +8,7 @@ import pytest
 import standin
 from PIL import Image
 from standin import NOISE, StandIn, serving
+from visiting import VIEWS, Guest, visits
 
 from models import checkpoint, images
 from tabs import common
@@ -16,12 +17,6 @@ pytestmark = [pytest.mark.browser, NOISE]
 
 ROOF = [(60, 150), (90, 80), (128, 60), (170, 85), (196, 150)]
 FLOOR = [(70, 200), (128, 205), (190, 200)]
-VIEWS = {
-    "desktop, light": (1280, "light"),
-    "desktop, dark": (1280, "dark"),
-    "phone, light": (390, "light"),
-    "phone, dark": (390, "dark"),
-}
 
 
 class Witness(StandIn):
@@ -54,27 +49,14 @@ def address(model):
         yield url
 
 
-class Studio:
-    """One visitor's page, with what it sends and what it complains of."""
+class Studio(Guest):
+    """One visitor's page, with what it sends."""
 
     def __init__(self, browser, address, model, width=1280, scheme="light", query=""):
+        super().__init__(browser, width, scheme)
         self.model, self.first = model, len(model.seen)
-        self.touch = width < 500
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme=scheme,
-            has_touch=self.touch,
-            device_scale_factor=2 if self.touch else 1,
-        )
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
-        self.sent, self.labels, self.complaints = [], [], []
+        self.sent, self.labels = [], []
         self.page.on("request", self._note)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on(
-            "console",
-            lambda line: line.type == "error" and self.complaints.append(line.text),
-        )
         self.page.goto(address + query)
         self.pad = self.page.locator("#sketch-pad canvas")
         self.pad.wait_for()
@@ -163,18 +145,9 @@ def read(value):
 
 @pytest.fixture
 def visit(address, browser, model):
-    """Opens pages; each must end without a complaint in its console."""
-    opened = []
-
-    def come(**how):
-        opened.append(Studio(browser, address, model, **how))
-        return opened[-1]
-
-    yield come
-    model.broken = False
-    for studio in opened:
-        studio.context.close()
-        assert studio.complaints == []
+    with visits(Studio, browser, address, model) as come:
+        yield come
+        model.broken = False
 
 
 @pytest.mark.parametrize("name", VIEWS)

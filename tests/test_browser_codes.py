@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from standin import CODES, NOISE, load, serving
+from visiting import VIEWS, Guest, visits
 
 pytestmark = [pytest.mark.browser, NOISE]
-VIEWS = {
-    "desktop, light": (1280, "light"),
-    "desktop, dark": (1280, "dark"),
-    "phone, light": (390, "light"),
-    "phone, dark": (390, "dark"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -20,20 +15,11 @@ def address():
         yield url
 
 
-class Visitor:
-    """One visitor on the tab, and what the page complains of."""
+class Visitor(Guest):
+    """One visitor on the tab."""
 
     def __init__(self, browser, address, width=1280, scheme="light"):
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=width < 500
-        )
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
-        self.complaints = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on(
-            "console", lambda line: line.type == "error" and self.complaints.append(line.text)
-        )
+        super().__init__(browser, width, scheme)
         self.page.goto(address)
         self.page.get_by_role("tab", name="Codes").click()
         self.grid = self.page.locator('#codes-board [data-grid="edited"]')
@@ -74,17 +60,8 @@ class Visitor:
 
 @pytest.fixture
 def visit(address, browser):
-    """Opens pages; each must end without a complaint in its console."""
-    opened = []
-
-    def come(**how):
-        opened.append(Visitor(browser, address, **how))
-        return opened[-1]
-
-    yield come
-    for visitor in opened:
-        visitor.context.close()
-        assert visitor.complaints == []
+    with visits(Visitor, browser, address) as come:
+        yield come
 
 
 @pytest.mark.parametrize("name", VIEWS)

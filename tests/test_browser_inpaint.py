@@ -7,16 +7,11 @@ import pytest
 from PIL import Image
 from standin import NOISE, serving
 from test_face_finder import drawn_face
+from visiting import VIEWS, Guest, visits
 
 from tabs import face_photo, inpaint
 
 pytestmark = [pytest.mark.browser, NOISE]
-VIEWS = {
-    "desktop, light": (1280, "light"),
-    "desktop, dark": (1280, "dark"),
-    "phone, light": (390, "light"),
-    "phone, dark": (390, "dark"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -25,22 +20,13 @@ def address():
         yield url
 
 
-class Visitor:
-    """One visitor on the tab, with the holes that the page sends and what it complains of."""
+class Visitor(Guest):
+    """One visitor on the tab, with the holes that the page sends."""
 
     def __init__(self, browser, address, width=1280, scheme="light"):
-        self.touch = width < 500
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=self.touch
-        )
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
-        self.sent, self.complaints = [], []
+        super().__init__(browser, width, scheme)
+        self.sent = []
         self.page.on("request", self._note)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on(
-            "console", lambda line: line.type == "error" and self.complaints.append(line.text)
-        )
         self.page.goto(address)
         self.page.get_by_role("tab", name="Inpaint").click()
         self.pad = self.page.locator("#inpaint-pad canvas")
@@ -100,17 +86,8 @@ class Visitor:
 
 @pytest.fixture
 def visit(address, browser):
-    """Opens pages; each must end without a complaint in its console."""
-    opened = []
-
-    def come(**how):
-        opened.append(Visitor(browser, address, **how))
-        return opened[-1]
-
-    yield come
-    for visitor in opened:
-        visitor.context.close()
-        assert visitor.complaints == []
+    with visits(Visitor, browser, address) as come:
+        yield come
 
 
 @pytest.mark.parametrize("name", VIEWS)

@@ -1,0 +1,46 @@
+"""What the browser tests of all tabs share: a visitor's page, and what it complains of."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+VIEWS = {
+    "desktop, light": (1280, "light"),
+    "desktop, dark": (1280, "dark"),
+    "phone, light": (390, "light"),
+    "phone, dark": (390, "dark"),
+}
+
+
+class Guest:
+    """A page of some width, with fingers on narrow ones, that keeps errors of its console."""
+
+    def __init__(self, browser, width=1280, scheme="light"):
+        self.touch = width < 500
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            has_touch=self.touch,
+            device_scale_factor=2 if self.touch else 1,
+        )
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.complaints = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on(
+            "console", lambda line: line.type == "error" and self.complaints.append(line.text)
+        )
+
+
+@contextmanager
+def visits(kind: Callable[..., Guest], *who: object) -> Iterator[Callable[..., Guest]]:
+    """Opens pages; each must end without a complaint in its console."""
+    opened = []
+
+    def come(**how):
+        opened.append(kind(*who, **how))
+        return opened[-1]
+
+    yield come
+    for guest in opened:
+        guest.context.close()
+        assert guest.complaints == []
