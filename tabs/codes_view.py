@@ -67,17 +67,24 @@ def _colour(light: float, first: float, second: float) -> str:
 
 @lru_cache(maxsize=4)
 def atlas_value(kind: str) -> dict[str, Any]:
-    """What each code decodes to in the middle of the background, and how often it serves."""
+    """What each code decodes to, and how often it serves.
+
+    Strokes stand alone among the background; of faces the code's own like is all around.
+    """
     import torch
 
     model = codes_picture.model(kind)
     k, cell, side = model.config.codes, model.config.cell, 3
     if k > MAX_ATLAS:
         return EMPTY_ATLAS | {"kind": kind}
-    grids = torch.full((k, 2 * side + 1, 2 * side + 1), model.background)
-    grids[:, side, side] = torch.arange(k)
+    codes = torch.arange(k)
+    if model.config.channels == 3:
+        grids = codes[:, None, None].repeat(1, 2 * side + 1, 2 * side + 1)
+    else:
+        grids = torch.full((k, 2 * side + 1, 2 * side + 1), model.background)
+        grids[:, side, side] = codes
     drawn = torch.cat([model.decode(part) for part in grids.split(64)])
-    edge = slice((side - 1) * cell, (side + 2) * cell)
+    edge = slice(side * cell - cell // 2, (side + 1) * cell + cell // 2)
     tiles = [pixels(one, kind) for one in drawn[:, :, edge, edge]]
     uses = model.uses.tolist()
     order = sorted(range(k), key=lambda code: -uses[code])

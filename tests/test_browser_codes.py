@@ -188,6 +188,7 @@ def test_another_codebook_an_own_picture_and_new_samples(visit, tmp_path):
     page.wait_for_function(
         f"document.querySelectorAll('#codes-atlas [data-code]').length === {CODES['faces'].codes}"
     )
+    assert page.locator('#codes-board [data-splice="cut"]').input_value() == "16"
     before = visitor.picture("second")
     page.locator("#codes-into").get_by_text("B", exact=True).click()
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)

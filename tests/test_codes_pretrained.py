@@ -85,7 +85,7 @@ def test_the_nearest_is_found_in_parts(model, monkeypatch):
 CHAINS = [
     *("shift 2 -1 wrap", "shift -1 1 border", "shift 1 0 fill", "rotate 2", "flip x", "flip y"),
     *("splice 3 x", "splice 2 y", "transplant 0 0 2 3 1 1", "negate", "negate nearest"),
-    *("replace 3 7", "paint 7 0,0 1,0", "rotate 1"),
+    *("replace 3 7", "paint 7 0,0 1,0", "cells 0,0=7 1,0=9", "rotate 1"),
 ]
 
 

@@ -373,4 +373,5 @@ def test_corrupt_and_huge_uploads_get_one_sentence(client, tmp_path):
 
 def test_only_the_endpoints_are_public(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert list(named) == ["/complete_sketch", "/inpaint_face"]
+    codes = [f"/{word}_codes" for word in ("encode", "edit", "sample")]
+    assert list(named) == ["/complete_sketch", "/inpaint_face", *codes]

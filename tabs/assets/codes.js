@@ -248,7 +248,8 @@ function show() {
   if (value.kind !== state.kind) {
     code = 0;
     patch = cursor = null;
-    cut.max = cut.value = size(value.first)[0];
+    cut.max = size(value.first)[0];
+    cut.value = cut.max;
   }
   if (value.kind !== state.kind || value.chain.length !== state.chain.length) open = [];
   state = value;
