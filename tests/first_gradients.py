@@ -27,4 +27,5 @@ if __name__ == "__main__":
     if acc.is_main_process:
         gradients = {name: p.grad for name, p in model.named_parameters()}
         torch.save({"processes": acc.num_processes, "rows": len(batch.x), **gradients}, out)
+    acc.wait_for_everyone()  # torch aborts where a peer leaves while another still talks to it
     acc.end_training()
