@@ -93,7 +93,7 @@ def on_drawing(board: dict, drawing: dict, kind: str, into: str):
 
 
 def on_edit(value: dict):
-    """One more edit, or one less; what cannot be done changes nothing but a note."""
+    """One more edit, or one less; what cannot be done changes nothing."""
     board = codes_board.did(codes_board.read(value), str((value or {}).get("line", ""))[:4000])
     return codes_board.shown(board), board.text()
 

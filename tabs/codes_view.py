@@ -46,7 +46,7 @@ def picture(drawn, kind: str) -> str:
 
 @lru_cache(maxsize=4)
 def colours(kind: str) -> list[str]:
-    """A colour for each code; alike vectors have alike ones, and no two are the same.
+    """A colour for each code; alike vectors have alike ones.
 
     The vectors' ranks along the first three principal axes of the codebook, as lightness and hue.
     """

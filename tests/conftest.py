@@ -1,4 +1,7 @@
-"""The browser that the tests of the pages share."""
+"""What the tests share: a browser, the app with stand-ins, an empty Hub with two checkpoints.
+
+Nothing of ours is imported before a test runs: pytest puts its checks of shapes in place first.
+"""
 
 import shutil
 
@@ -17,3 +20,29 @@ def browser():
         chromium = play.chromium.launch(executable_path=path, args=QUIET)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Where the whole app answers, with stand-ins as its models."""
+    from standin import serving
+
+    with pytest.MonkeyPatch.context() as patch, serving(patch) as url:
+        yield url
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """An empty Hub."""
+    from publishing import empty_hub
+
+    with empty_hub(monkeypatch, tmp_path / "cache") as served:
+        yield served
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A folder with two checkpoints."""
+    from publishing import two_checkpoints
+
+    return two_checkpoints(tmp_path / "root")

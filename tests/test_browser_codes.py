@@ -3,16 +3,10 @@
 import numpy as np
 import pytest
 from PIL import Image
-from standin import CODES, NOISE, load, serving
+from standin import CODES, NOISE, load
 from visiting import VIEWS, Guest, visits
 
 pytestmark = [pytest.mark.browser, NOISE]
-
-
-@pytest.fixture(scope="module")
-def address():
-    with pytest.MonkeyPatch.context() as patch, serving(patch) as url:
-        yield url
 
 
 class Visitor(Guest):

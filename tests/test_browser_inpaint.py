@@ -5,19 +5,13 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from standin import NOISE, serving
+from standin import NOISE
 from test_face_finder import drawn_face
 from visiting import VIEWS, Guest, visits
 
 from tabs import face_photo, inpaint
 
 pytestmark = [pytest.mark.browser, NOISE]
-
-
-@pytest.fixture(scope="module")
-def address():
-    with pytest.MonkeyPatch.context() as patch, serving(patch) as url:
-        yield url
 
 
 class Visitor(Guest):
