@@ -67,22 +67,14 @@ def _colour(light: float, first: float, second: float) -> str:
 
 @lru_cache(maxsize=4)
 def atlas_value(kind: str) -> dict[str, Any]:
-    """What each code decodes to, and how often it serves.
-
-    Strokes stand alone among the background; of faces the code's own like is all around.
-    """
+    """What each code decodes to among its like, and how often it serves."""
     import torch
 
     model = codes_picture.model(kind)
     k, cell, side = model.config.codes, model.config.cell, 3
     if k > MAX_ATLAS:
         return EMPTY_ATLAS | {"kind": kind}
-    codes = torch.arange(k)
-    if model.config.channels == 3:
-        grids = codes[:, None, None].repeat(1, 2 * side + 1, 2 * side + 1)
-    else:
-        grids = torch.full((k, 2 * side + 1, 2 * side + 1), model.background)
-        grids[:, side, side] = codes
+    grids = torch.arange(k)[:, None, None].repeat(1, 2 * side + 1, 2 * side + 1)
     drawn = torch.cat([model.decode(part) for part in grids.split(64)])
     edge = slice(side * cell - cell // 2, (side + 1) * cell + cell // 2)
     tiles = [pixels(one, kind) for one in drawn[:, :, edge, edge]]
