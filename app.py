@@ -43,8 +43,8 @@ def build() -> gr.Blocks:
     return demo.queue(max_size=32)
 
 
-def launch(demo: gr.Blocks, **where) -> None:
-    """Serve; the model is loaded in the background once the page answers."""
+def launch(demo: gr.Blocks, **where) -> threading.Thread:
+    """Serve; the thread that is given back loads the models once the page answers."""
     host = os.environ.get("GRADIO_SERVER_NAME") or (
         "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
     )
@@ -60,7 +60,9 @@ def launch(demo: gr.Blocks, **where) -> None:
         prevent_thread_lock=True,
         **where,
     )
-    threading.Thread(target=warm, daemon=True).start()
+    warming = threading.Thread(target=warm, daemon=True)
+    warming.start()
+    return warming
 
 
 def warm() -> None:

@@ -38,8 +38,8 @@ def starts(kind: str) -> tuple:
         faces = (np.array(Image.open(file).convert("RGB")) for file in FACES)
         size = model.config.image_size
         return tuple(codes_picture.photo(face, size, find=False)[0] for face in faces)
-    names = model.config.names[:SHOWN]
-    grids = [codes_picture.prior(kind).sample(1, name, None, 0.8, None, 3) for name in names]
+    names, prior = model.config.names[:SHOWN], codes_picture.prior(kind)
+    grids = [prior.sample(1, name, None, 0.8, None, 3) for name in names]
     return tuple(model.decode(torch.cat(grids)))
 
 

@@ -115,9 +115,10 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The whole app on a free port, with stand-ins as its models: its address."""
     monkeypatch.setattr(common, "_load", load)
     studio = app.build()
-    app.launch(studio, quiet=True)
+    warming = app.launch(studio, quiet=True)
     try:
         yield studio.local_url
     finally:
+        warming.join()  # else it would go on with the next test's models and random numbers
         studio.close()
         gc.collect()  # while the test that made it still ignores the noise
