@@ -24,6 +24,7 @@ picture's codes apart."""
 CREDIT = """Trained on Google's [Quick, Draw!](https://github.com/googlecreativelab/quickdraw-dataset)
 drawings, [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), on MNIST's digits, and on
 CelebA's faces, for non-commercial research. Nothing you draw or send is kept."""
+TABS = {"sketch": sketch, "inpaint": inpaint, "codes": codes}
 
 
 def build() -> gr.Blocks:
@@ -32,24 +33,26 @@ def build() -> gr.Blocks:
         title="Latent Studio", analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
         gr.Markdown(HEADER, elem_classes="header")
-        with gr.Tabs():
-            with gr.Tab("Sketch", id="sketch"):
-                sketch.build()
-            with gr.Tab("Inpaint", id="inpaint"):
-                inpaint.build()
-            with gr.Tab("Codes", id="codes"):
-                codes.build()
+        with gr.Tabs() as shown:
+            for stem, tab in TABS.items():
+                with gr.Tab(stem.title(), id=stem):
+                    tab.build()
         gr.Markdown(CREDIT, elem_classes="credit")
+        demo.load(opened, None, shown, api_visibility="private", show_progress="hidden")
     return demo.queue(max_size=32)
+
+
+def opened(request: gr.Request):
+    """The tab that the page's address names, as in `?tab=codes`."""
+    tab = request.query_params.get("tab")
+    return gr.Tabs(selected=tab) if tab in TABS else gr.skip()
 
 
 def launch(demo: gr.Blocks, **where) -> threading.Thread:
     """Serve; the thread that is given back loads the models once the page answers."""
-    host = os.environ.get("GRADIO_SERVER_NAME") or (
-        "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
-    )
+    public = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
     demo.launch(
-        server_name=host,
+        server_name=os.environ.get("GRADIO_SERVER_NAME") or public,
         theme=THEME,
         css_paths=[common.ASSETS / "studio.css", common.ASSETS / "codes.css"],
         footer_links=["api", "settings"],
@@ -67,9 +70,8 @@ def launch(demo: gr.Blocks, **where) -> threading.Thread:
 
 def warm() -> None:
     """Load the models, one after the other."""
-    sketch.warm()
-    inpaint.warm()
-    codes.warm()
+    for tab in TABS.values():
+        tab.warm()
 
 
 if __name__ == "__main__":

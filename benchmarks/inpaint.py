@@ -29,10 +29,7 @@ def faces(size: int) -> FaceBatch:
     image, mask = torch.rand(BATCH, 3, size, size), torch.zeros(BATCH, 1, size, size)
     mask[:, :, size // 2 :, size // 4 : -size // 4] = 1
     flags = torch.rand(BATCH, 2) > 0.5
-    bare = torch.zeros(len(image), dtype=torch.bool)
-    return FaceBatch(image, mask, image, mask, flags, flags.long(), flags, bare, bare).to(
-        torch.device("cpu")
-    )
+    return FaceBatch(image, mask, flags, flags.long(), flags).to(torch.device("cpu"))
 
 
 def published_step() -> Callable[[], None]:

@@ -18,8 +18,8 @@ from models.face_judge import FaceJudge
 from models.gaussian import DiagonalGaussian
 from models.inpaint_cvae import FaceCVAE
 from models.inpaint_detail import DetailContext, DetailNet, halved, pixels_of
-from models.inpaint_wishes import OFF, ON, UNKNOWN, check, erased
 
+OFF, ON, UNKNOWN = range(3)
 PATCH = 4  # px at half size, the side of what one place of the core's finest map sees first
 
 
@@ -116,15 +116,11 @@ class Inpainter(nn.Module):
         self.detail = DetailNet(config.detail, fine, c, config.tail)
 
     def context(
-        self,
-        image: Float[Tensor, "b 3 h w"],
-        mask: Float[Tensor, "b 1 h w"],
-        unseen: Float[Tensor, "b 1 h w"] | None = None,
+        self, image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
     ) -> FaceContext:
-        """Read the face; what is under the hole (mask 1), or its `unseen` part, does not count."""
-        unseen = mask if unseen is None else unseen
-        full = self.detail.context(pixels_of(image, mask, unseen))
-        pixels = pixels_of(*halved(image, mask, unseen))
+        """Read the face; what is under the hole (mask 1) makes no difference."""
+        full = self.detail.context(pixels_of(image, mask))
+        pixels = pixels_of(*halved(image, mask))
         fine = self.stem(pixels) + self.detail.down(full.features)
         middle = self.down1(fine)
         coarse = over_places(self.look, self.down2(middle))
@@ -175,15 +171,9 @@ class Inpainter(nn.Module):
         attributes: Int64[Tensor, "b k"],
         noise: Float[Tensor, "b z"] | None = None,
         free: int = 0,
-        worn: Float[Tensor, "b 3 h w"] | None = None,
-        unseen: Float[Tensor, "b 1 h w"] | None = None,
     ) -> InpaintOutput:
-        """Training pass: z from the posterior, for the last `free` faces from the prior.
-
-        `worn` are the faces as they are shown, where these are not what should come out.
-        """
-        context = self.context(image if worn is None else worn, mask, unseen)
-        wishes = self.wishes(attributes)
+        """Training pass: z from the posterior, for the last `free` faces from the prior."""
+        context, wishes = self.context(image, mask), self.wishes(attributes)
         posterior, prior = self.encode(image, mask), self.prior(context, wishes)
         kept = len(image) - free
         z = posterior.sample(noise)
@@ -207,9 +197,7 @@ class Inpainter(nn.Module):
         `image` is (3, h, w) in [0, 1] and `mask` (h, w), 1 in the hole, 0 elsewhere, both of
         `config.image_size`. The same seed gives the same fills, the first ones whatever `count`
         is; `temperature` multiplies the standard deviation of z. A wish of None leaves it to the
-        model. With `glasses=False` the eyes behind them are looked at, so as to stay the same
-        person's, if the hole is not of one colour; else what is under the hole does not count.
-        ValueError where an argument is out of range.
+        model. ValueError where an argument is out of range.
         """
         check(image, mask, self.config.image_size, count, temperature)
         wish = [[UNKNOWN if w is None else ON if w else OFF for w in (smile, glasses)]]
@@ -228,8 +216,7 @@ class Inpainter(nn.Module):
         temperature: float = 1.0,
     ) -> Float[Tensor, "n 3 h w"]:
         """One fill for each row of noise: all of one face, or one of each."""
-        unseen = erased(image, mask, attributes, self.config.attributes)
-        context, wishes = self.context(image, mask, unseen), self.wishes(attributes)
+        context, wishes = self.context(image, mask), self.wishes(attributes)
         z = self.prior(context, wishes).sample(noise.to(image.device), temperature)
         logits = self.decode(z, context.shared(len(z)), wishes.expand(len(z), -1))
         return torch.where(mask > 0.5, logits.sigmoid(), image)
@@ -239,6 +226,25 @@ def seeded_noise(count: int, width: int, seed: int) -> Float[Tensor, "n z"]:
     """Standard normal noise; the first rows do not depend on `count`."""
     generator = torch.Generator().manual_seed(seed)
     return torch.stack([torch.randn(width, generator=generator) for _ in range(count)])
+
+
+def check(image: Tensor, mask: Tensor, size: int, count: int, temperature: float) -> None:
+    """Refuse what `inpaint` cannot answer, in one sentence."""
+    if tuple(image.shape) != (3, size, size) or tuple(mask.shape) != (size, size):
+        raise ValueError(
+            f"image must be (3, {size}, {size}) and mask ({size}, {size}): "
+            f"{tuple(image.shape)} and {tuple(mask.shape)}"
+        )
+    if not image.is_floating_point() or not ((image >= 0) & (image <= 1)).all():
+        raise ValueError("image must hold floats in [0, 1], no NaN")
+    if not ((mask == 0) | (mask == 1)).all():
+        raise ValueError("mask must be 0 (keep) or 1 (hole) everywhere")
+    if not mask.any() or mask.all():
+        raise ValueError("mask must have a hole (1), and something around it (0)")
+    if not 1 <= count <= 64:
+        raise ValueError(f"count must be 1 to 64: {count}")
+    if not 0 <= temperature <= 10:
+        raise ValueError(f"temperature must be 0 to 10: {temperature}")
 
 
 MODELS = (Inpainter, FaceCVAE, FaceJudge)

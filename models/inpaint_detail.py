@@ -63,17 +63,17 @@ class DetailNet(nn.Module):
 
 
 def pixels_of(
-    image: Float[Tensor, "b 3 h w"],
-    mask: Float[Tensor, "b 1 h w"],
-    unseen: Float[Tensor, "b 1 h w"],
+    image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
 ) -> Float[Tensor, "b 6 h w"]:
-    """What is known: colour (0 where it is unseen), hole, row and column in [-1, 1]."""
+    """What is known: colour (0 in the hole), mask, row and column in [-1, 1]."""
     b, _, h, w = image.shape
     rows = torch.linspace(-1, 1, h).to(image)[:, None].expand(b, 1, h, w)
     columns = torch.linspace(-1, 1, w).to(image).expand(b, 1, h, w)
-    return torch.cat([(image - 0.5) * (1 - unseen), mask, rows, columns], 1)
+    return torch.cat([(image - 0.5) * (1 - mask), mask, rows, columns], 1)
 
 
-def halved(image: Float[Tensor, "b 3 h w"], *masks: Float[Tensor, "b 1 h w"]) -> list[Tensor]:
-    """At half the size; a pixel is in a mask where any of its four is."""
-    return [F.avg_pool2d(image, 2), *(F.max_pool2d(mask, 2) for mask in masks)]
+def halved(
+    image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
+) -> tuple[Float[Tensor, "b 3 h2 w2"], Float[Tensor, "b 1 h2 w2"]]:
+    """At half the size; a pixel is in the hole where any of its four is."""
+    return F.avg_pool2d(image, 2), F.max_pool2d(mask, 2)

@@ -1,68 +1,16 @@
 """Codes: pictures as grids of VQ-VAE codes, and edits of the grid; what the page calls."""
 
 import contextlib
-from functools import lru_cache
 
 import gradio as gr
-import numpy as np
 from gradio.context import Context
-from PIL import Image
 
-from tabs import codes_api, codes_board, codes_picture, codes_view, common, pad
+from tabs import codes_api, codes_board, codes_kind, codes_picture, codes_view, pad, share
+from tabs.codes_kind import ABOUT, SHOWN, on_kind, tiles
 from tabs.codes_picture import KINDS
 from tabs.common import MAX_SEED, choice, number, problem
 
-ABOUT = {
-    "digits": "7x7 codes out of 64, trained on MNIST.",
-    "sketches": "8x8 codes out of 256, trained on Quick, Draw! drawings of 24 things.",
-    "faces": "16x16 codes out of 512, trained on CelebA's faces (non-commercial research only).",
-    codes_picture.OWN: "The VQModel that this app was started with, on photographs of 256 px.",
-}
 SLOTS = ("A", "B")
-SHOWN = 10
-FACES = tuple(sorted((common.ASSETS / "faces").glob("face-*.png")))
-
-
-def labels(kind: str) -> list[str]:
-    """What can be asked of the prior; "any" first."""
-    return ["any", *codes_picture.model(kind).config.names]
-
-
-@lru_cache(maxsize=4)
-def starts(kind: str) -> tuple:
-    """Pictures to begin with, each (c, h, w): one of each of the first classes, or our faces."""
-    import torch
-
-    model = codes_picture.model(kind)
-    if model.config.channels == 3:
-        faces = (np.array(Image.open(file).convert("RGB")) for file in FACES)
-        size = model.config.image_size
-        return tuple(codes_picture.photo(face, size, find=False)[0] for face in faces)
-    names, prior = model.config.names[:SHOWN], codes_picture.prior(kind)
-    grids = [prior.sample(1, name, None, 0.8, None, 3) for name in names]
-    return tuple(model.decode(torch.cat(grids)))
-
-
-def tiles(made, kind: str, names=()) -> dict:
-    """The strip's value."""
-    return {
-        "tiles": [codes_view.picture(one, kind) for one in made],
-        "names": list(names),
-        "chosen": None,
-    }
-
-
-def on_kind(kind: str):
-    """Another codebook: its first two pictures, its atlas, its labels."""
-    codes_picture.known(kind)
-    made = starts(kind)
-    board = codes_board.begin(kind, made[0], made[1])
-    names = labels(kind)
-    return (
-        board, "", tiles(made, kind), made, codes_view.atlas_value(kind), ABOUT[kind],
-        gr.update(choices=names, value="any", visible=len(names) > 1),
-        gr.update(visible=kind in ("digits", "sketches")),
-    )  # fmt: skip
 
 
 def slot(name: object) -> str:
@@ -164,6 +112,7 @@ def build() -> None:
             with gr.Row(elem_classes="studio-pair"):
                 sample = gr.Button("Sample new ones", elem_id="codes-sample")
                 complete = gr.Button("Complete open cells", elem_id="codes-complete")
+            share.panel("codes", [board, label, temperature, top_k, seed])
             chain = gr.Textbox(
                 label="Edits as text: copy them, or paste yours", lines=4, max_lines=12,
                 buttons=["copy"], elem_id="codes-chain",
@@ -177,7 +126,7 @@ def build() -> None:
     switch = {
         "inputs": kind, "outputs": [board, chain, strip, made, atlas, about, label, own],
     }  # fmt: skip
-    kind.change(on_kind, **switch, **heavy)
+    kind.input(on_kind, **switch, **heavy)
     strip.pick(on_pick, [board, strip, made, kind, into], board, **heavy)
     upload.upload(on_upload, [board, upload, kind, into], board, **heavy)
     drawing.live(on_drawing, [board, drawing, kind, into], board, **latest, **heavy)
@@ -189,5 +138,6 @@ def build() -> None:
         None, [atlas, board], board, js="(a, b) => ({...b, pictures: null, chosen: a.chosen})",
         **plumbing,
     )  # fmt: skip
-    Context.root_block.load(on_kind, **switch, **heavy)
+    linked = [*switch["outputs"], kind, temperature, top_k, seed]
+    Context.root_block.load(codes_kind.from_link, None, linked, **heavy)
     codes_api.build()

@@ -1,20 +1,15 @@
 """Face inpainting: a photo and a hole in, several ways to fill it out."""
 
 import contextlib
-from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from gradio.context import Context
-from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
 
-from tabs import common, face_photo, inpaint_view
+from tabs import common, face_photo, inpaint_api, inpaint_view, share
 from tabs.common import MAX_SEED, choice, number, problem
-from tabs.face_photo import Pixels, Portrait
+from tabs.face_photo import Portrait
 from tabs.inpaint_fill import GLASSES, MAX_COUNT, MAX_TEMPERATURE, SMILES, fill
 from tabs.inpaint_view import Fills
-from tabs.pictures import png
 
 SAMPLES = sorted((common.ASSETS / "faces").glob("*.png"))
 CLICK = "() => setTimeout(() => document.querySelector('#inpaint-file').click(), 300)"
@@ -49,7 +44,8 @@ def on_sample(value: dict):
     photo = face_photo.read(path)
     side = photo.shape[0] / regions.UNITS
     frame = tuple(align.Frame(side, 0.0, 0.0, 0.0))
-    return Portrait(str(path), frame), face_photo.value(photo, frame), inpaint_view.START, None
+    pad = {**face_photo.value(photo, frame), "source": chosen}
+    return Portrait(str(path), frame), pad, inpaint_view.START, None
 
 
 def on_eyes(pad: dict, portrait: Portrait | None):
@@ -94,43 +90,29 @@ def on_download(shown: dict, made: Fills | None):
     i = number(i, "Fill", 0, count - 1, whole=True)
     photo = face_photo.read(made.portrait.path)
     hole = face_photo.hole(made.pad, photo)
-    return _file(inpaint_view.pasted(photo, hole, made, row, i), "face.png")
+    return inpaint_api.file(inpaint_view.pasted(photo, hole, made, row, i), "face.png")
 
 
-def _file(pixels: Pixels, name: str) -> str:
-    return save_bytes_to_cache(png(pixels), name, get_upload_folder())
-
-
-def inpaint_face(
-    photo: Any,
-    rectangle: list,
-    smile: str = "as it comes",
-    glasses: str = "as it comes",
-    count: int = 4,
-    seed: int = 0,
-    eyes: list | None = None,
-) -> list[dict]:
-    """Fills of a rectangle in a photo of a face, as PNG files of the photo's own size.
-
-    `photo` comes through `gradio_client.handle_file` (at most 8 MB and 24 megapixels). `rectangle`
-    is [left, top, right, bottom] in its px, or a list of such; every pixel outside stays as it is.
-    `smile` is "as it comes", "smile" or "no smile", `glasses` "as it comes", "no glasses" or
-    "glasses". `eyes` [[x, y], [x, y]] says where the face is; else the largest one is found. The
-    same `seed` gives the same fills.
-    """
-    pixels = face_photo.read(common.uploaded(photo))
-    smile = choice(smile, "Smile", SMILES[:3])
-    single = isinstance(rectangle, list) and not any(isinstance(r, list) for r in rectangle)
-    pad = {"holes": [rectangle] if single else rectangle}
-    frame = face_photo.from_eyes(eyes) if eyes is not None else face_photo.find(pixels)[0]
-    if frame is None:
-        raise problem("No face was found in this photo: say where the eyes are, [[x, y], [x, y]].")
-    portrait = Portrait(photo["path"], frame)
-    hole, made = fill(pixels, portrait, pad, smile, glasses, count, 1.0, seed)
-    fills = range(made.squares.shape[1])
-    results = [inpaint_view.pasted(pixels, hole, made, 0, i) for i in fills]
-    files = [_file(result, f"fill-{i + 1:02}.png") for i, result in enumerate(results)]
-    return [gr.FileData(path=f, orig_name=Path(f).name).model_dump() for f in files]
+def from_link(request: gr.Request):
+    """Face, holes and settings named in the page's address; what is wrong is ignored."""
+    told = share.asked(request, "inpaint")
+    smile, glasses = told.get("smile"), told.get("glasses")
+    settings = (
+        smile if smile in SMILES else gr.skip(),
+        glasses if glasses in GLASSES else gr.skip(),
+        share.figure(told, "count", 1, MAX_COUNT),
+        share.figure(told, "temperature", 0, MAX_TEMPERATURE, whole=False),
+        share.figure(told, "seed", 0, MAX_SEED),
+    )
+    try:
+        portrait, pad, shown, kept = on_sample({"chosen": told.get("face")})
+        parts = filter(None, told.get("holes", "").split(";"))
+        holes = [[int(v) for v in part.split(",")] for part in parts]
+        if holes:
+            face_photo.hole({"holes": holes}, face_photo.read(portrait.path))
+    except (ValueError, gr.Error):
+        return (gr.skip(),) * 4 + settings
+    return portrait, {**pad, "holes": holes}, shown, kept, *settings
 
 
 def warm() -> None:
@@ -167,6 +149,7 @@ def build() -> None:
             with gr.Row(elem_classes="studio-pair"):
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED)
                 reroll = gr.Button("Reroll", elem_classes="reroll")
+            share.panel("inpaint", [pad, smile, glasses, count, temperature, seed])
             gr.Markdown(PURPOSE, elem_classes="credit")
     portrait = gr.State(None, time_to_live=3600)
     kept = gr.State(None, time_to_live=3600)
@@ -188,7 +171,6 @@ def build() -> None:
     save.click(on_download, [shown, kept], file, **plumbing).then(
         None, None, None, js=CLICK, **plumbing
     )
-    page = Context.root_block
-    gr.api(inpaint_face, api_name="inpaint_face", concurrency_id="model")
-    endpoint = next(f for f in page.fns.values() if f.api_name == "inpaint_face")
-    endpoint.inputs[0].async_move_resource_to_block_cache = common.keep_upload
+    linked = [portrait, pad, shown, kept, smile, glasses, count, temperature, seed]
+    Context.root_block.load(from_link, None, linked, **plumbing).then(on_fill, settings, **heavy)
+    inpaint_api.build()

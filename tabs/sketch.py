@@ -10,7 +10,7 @@ from gradio.context import Context
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
-from tabs import common, pad, pictures, sketch_view
+from tabs import common, pad, pictures, share, sketch_view
 from tabs.common import MAX_SEED, choice, number, problem
 from tabs.sketch_examples import examples
 from tabs.sketch_view import Completions
@@ -100,19 +100,30 @@ def complete_sketch(
     return files
 
 
+def inked(text: str) -> dict:
+    """The pad's value of a link's `ink`: strokes of x and y, "-" before what is erased."""
+    parts = text.split(".")
+    places = [share.figures(part.removeprefix("-"), 2) for part in parts]
+    strokes = [[row[0::2], row[1::2]] for row in places]
+    drawing = {"strokes": strokes, "erase": [part.startswith("-") for part in parts]}
+    pad.read(drawing)
+    return {**pad.EMPTY, **drawing}
+
+
 def from_link(request: gr.Request):
-    """Settings named in the page's address, as in `?label=cat&seed=7`; what is wrong is ignored."""
-    asked = dict(request.query_params)
-    bounds = {"count": (1, MAX_SHOWN), "temperature": (0, MAX_TEMPERATURE), "seed": (0, MAX_SEED)}
-    found = []
-    for name, (low, high) in bounds.items():
-        try:
-            value = float(asked.get(name, "nan"))
-            found.append(number(value, name, low, high, whole=name != "temperature"))
-        except (ValueError, gr.Error):
-            found.append(gr.skip())
-    label = asked.get("label")
-    return [label if label in LABELS else gr.skip(), *found]
+    """Drawing and settings named in the page's address; what is wrong is ignored."""
+    told = share.asked(request, "sketch")
+    drawing = gr.skip()
+    with contextlib.suppress(ValueError, gr.Error):
+        drawing = inked(told.get("ink", ""))
+    label = told.get("label")
+    return (
+        drawing,
+        label if label in LABELS else gr.skip(),
+        share.figure(told, "count", 1, MAX_SHOWN),
+        share.figure(told, "temperature", 0, MAX_TEMPERATURE, whole=False),
+        share.figure(told, "seed", 0, MAX_SEED),
+    )
 
 
 def warm() -> None:
@@ -144,6 +155,7 @@ def build() -> None:
                     0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="sketch-seed"
                 )
                 reroll = gr.Button("Reroll", elem_id="sketch-reroll")
+            share.panel("sketch", [drawing, label, count, temperature, seed])
     kept = gr.State(None, time_to_live=3600)
 
     settings = [drawing, label, count, temperature, seed, kind, threshold]
@@ -169,7 +181,7 @@ def build() -> None:
         None, shown, drawing, js="s => ({strokes: [], base: s.tiles[s.chosen].ink})", **plumbing
     )
     page = Context.root_block
-    page.load(from_link, None, [label, count, temperature, seed], **plumbing)
+    page.load(from_link, None, [drawing, label, count, temperature, seed], **plumbing)
     gr.api(complete_sketch, api_name="complete_sketch", concurrency_id="model")
     endpoint = next(f for f in page.fns.values() if f.api_name == "complete_sketch")
     endpoint.inputs[0].async_move_resource_to_block_cache = common.keep_upload

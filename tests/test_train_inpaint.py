@@ -16,8 +16,6 @@ from models.inpaint_cvae import FaceCVAEConfig
 from training import common, inpaint_plan, train_face_judge, train_inpaint, train_inpaint_paper
 from training.data import celeba
 from training.data.erased import Erased
-from training.inpaint_bare import bare_terms, partners
-from training.inpaint_critic import Panel
 
 TINY = InpaintConfig(64, ("Smiling", "Eyeglasses"), (8, 8, 8), 8, 4, 4, 8, 2)
 
@@ -38,8 +36,6 @@ def config(data_dir: Path, run: Path, **changes: object) -> inpaint_plan.Config:
         run_dir=run,
         cache_dir=data_dir / "cache",
         tutor=data_dir / "inpaint-tutor",
-        second_tutor=data_dir / "inpaint-tutor",
-        bare=2,
         model=TINY,
         steps=5,
         sharpen_steps=6,
@@ -128,29 +124,3 @@ def test_the_judge_learns_and_is_saved(data_dir: Path, tmp_path: Path, capsys):
     judge = checkpoint.load(tmp_path / "inpaint-judge")
     assert judge.config == FaceJudgeConfig(NAMES, 4)
     assert "valid accuracy: Smiling" in "".join(capsys.readouterr())
-
-
-def test_fills_without_glasses_are_compared_with_faces_without(data_dir: Path):
-    faces = celeba.load(data_dir / "celeba", "train")
-    batch = Erased(faces, 64, 12, 0, TINY.attributes, bare=6)[0]
-    rows = partners(batch)
-    own = torch.arange(12)
-    assert torch.equal(rows[~batch.worn], own[~batch.worn])
-    assert set(rows[batch.worn].tolist()) == set(own[batch.bare & ~batch.worn].tolist())
-
-
-def test_what_is_left_without_glasses_counts(data_dir: Path):
-    faces = celeba.load(data_dir / "celeba", "train")
-    tutor = checkpoint.load(data_dir / "inpaint-tutor").requires_grad_(False)
-    panel = Panel(torch.nn.Identity(), tutor, tutor)
-    batch = Erased(faces, 64, 8, 0, TINY.attributes, bare=4)[0]
-    same = bare_terms(batch.image, batch, panel)
-    assert same["same"] == 0
-    assert same["painted"] == 0
-    other = batch.image.clone()
-    other[batch.bare & ~batch.worn] = 0
-    moved = bare_terms(other, batch, panel)
-    assert moved["same"] > 0
-    assert moved["painted"] > 0.1
-    none = Erased(faces, 64, 8, 0, TINY.attributes)[0]
-    assert bare_terms(none.image, none, panel) == {}

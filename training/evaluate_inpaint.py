@@ -19,6 +19,7 @@ from training.inpaint_rows import (
     filler,
     glasses_off,
     in_the_hole,
+    perfect_removal,
     smiles,
 )
 
@@ -101,6 +102,7 @@ def evaluate_inpaint(cfg: Config) -> dict[str, Any]:
             if name in fillers
         },
         "glasses_off": glasses_off(judge, fillers["ours"], real[clear], cfg.seed),
+        "perfect_removal": perfect_removal(judge, real[~faces.column("Eyeglasses")], cfg.seed),
     }
     spread = {}
     for temperature in (0.0, 1.0):

@@ -68,10 +68,10 @@ class FaceCritic(nn.Module):
 
 
 class Panel:
-    """The critic together with the tutor that whispers to it, and all tutors."""
+    """The critic together with the tutor that whispers to it."""
 
-    def __init__(self, critic: FaceCritic, tutor: FaceJudge, *others: FaceJudge):
-        self.critic, self.tutor, self.tutors = critic, tutor, (tutor, *others)
+    def __init__(self, critic: FaceCritic, tutor: FaceJudge):
+        self.critic, self.tutor = critic, tutor
 
     def score(
         self,

@@ -34,15 +34,11 @@ class Config:
     cache_dir: Path = Path("~/.cache/latent-studio")
     tutor: Path = Path("checkpoints/inpaint-tutor")
     """A classifier whose features are compared and whose word on a wish counts."""
-    second_tutor: Path = Path("checkpoints/inpaint-tutor-2")
-    """Another one; both must see the same person once the glasses are off."""
     steps: int = 3_000
     """Steps of stage one, the CVAE alone."""
     sharpen_steps: int = 6_000
     """Steps of stage two, with a critic; half of each batch is then filled from the prior."""
     batch_size: int = 32
-    bare: int = 8
-    """Faces of each batch of stage two whose glasses are to go."""
     lr: float = 5e-4
     sharpen_lr: float = 2.5e-4
     critic_lr: float = 5e-4
@@ -56,8 +52,6 @@ class Config:
     wish_weight: float = 0.1
     kept_weight: float = 4.0
     """Of leaving a face as old, as male or female, and as serious, as the tutor saw it."""
-    bare_weight: float = 3.0
-    """Of the same where glasses go, in logits, and of their going."""
     penalty_weight: float = 0.2
     """Of R1 and R2, taken of a quarter of every `penalty_every`-th batch, and so much stronger."""
     penalty_every: int = 8
@@ -86,8 +80,7 @@ def learning_rates(cfg: Config, step: int) -> tuple[float, float]:
 
 
 def asked(batch: FaceBatch, free: int, rng: np.random.Generator) -> Tensor:
-    """What the network is told, (b, k): of the last `free` faces a wish where the hole allows it
-    (that of `bare` ones is settled).
+    """What the network is told, (b, k): of the last `free` faces a wish where the hole allows it.
 
     A third leaves the attribute open; a wish is made without regard to what is true.
     """
@@ -98,7 +91,7 @@ def asked(batch: FaceBatch, free: int, rng: np.random.Generator) -> Tensor:
     open_ = torch.from_numpy(rng.uniform(size=(b, k)) < 1 / 3).to(told.device)
     wish = torch.where(drawn < chance, ON, OFF).masked_fill(open_, UNKNOWN)
     rows = torch.arange(b, device=told.device)[:, None] >= b - free
-    return torch.where(rows & batch.covered & ~batch.bare[:, None], wish, told)
+    return torch.where(rows & batch.covered, wish, told)
 
 
 def critic_of(cfg: Config, tutor: FaceJudge) -> FaceCritic:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,8 +15,10 @@ from models.inpaint_cvae import FaceCVAE
 from models.regions import REGIONS, Region
 from training import inpaint_metrics, metrics
 from training.data import holes
+from training.data.spectacles import spectacles
 from training.inpaint_metrics import Holes, Pictures
 
+KEPT = ("Male", "Young", "Smiling")
 LOWER_FACE, MOUTH = Region(38, 12, 64, 52), Region(50, 21, 64, 45)
 Fill = Callable[[Pictures, Holes, np.ndarray, int], Pictures]
 
@@ -77,13 +80,33 @@ def glasses_off(judge: FaceJudge, fill: Fill, real: Pictures, seed: int) -> dict
     hole = np.tile(holes.fill(REGIONS["glasses"], real.shape[1]), (len(real), 1, 1))
     before, _ = judge.judge(real)
     after, _ = judge.judge(fill(real, hole, wishes(len(real), glasses=OFF), seed))
-    column = judge.config.attributes.index
-    kept = {
-        name: float(((before > 0) == (after > 0))[:, column(name)].mean())
-        for name in ("Male", "Young", "Smiling")
-    }
-    gone = float((after[:, column("Eyeglasses")] < 0).mean())
-    return {"faces": len(real), "gone": gone} | {f"{name}_kept": v for name, v in kept.items()}
+    gone = float((after[:, judge.config.attributes.index("Eyeglasses")] < 0).mean())
+    return {"faces": len(real), "gone": gone} | kept(judge, before, after)
+
+
+def kept(
+    judge: FaceJudge, before: Float[np.ndarray, "n k"], after: Float[np.ndarray, "n k"]
+) -> dict[str, float]:
+    """How often the judge says the same of two sets of logits."""
+    same, column = (before > 0) == (after > 0), judge.config.attributes.index
+    return {f"{name}_kept": float(same[:, column(name)].mean()) for name in KEPT}
+
+
+def perfect_removal(judge: FaceJudge, plain: Pictures, seed: int) -> dict[str, float | int]:
+    """What `glasses_off` would say of a fill that shows the very face behind the glasses.
+
+    Measured the other way round: glasses are painted on faces that wear none, and those count on
+    which the judge then sees some.
+    """
+    rng, size = np.random.default_rng(seed), plain.shape[1]
+    worn = plain.astype(np.float32) / 255
+    for face in worn:
+        glasses = spectacles(rng, size).transpose(1, 2, 0)
+        face += (glasses[..., :3] - face) * glasses[..., 3:]
+    before, _ = judge.judge((worn * 255).round().astype(np.uint8))
+    seen = before[:, judge.config.attributes.index("Eyeglasses")] > 0
+    after, _ = judge.judge(plain)
+    return {"faces": int(seen.sum())} | kept(judge, before[seen], after[seen])
 
 
 def in_the_hole(

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from models.face_judge import FaceJudge, FaceJudgement
 from models.inpaint import ON, UNKNOWN, Inpainter, InpaintOutput
 from training.data.erased import FaceBatch
-from training.inpaint_bare import KEPT, bare_terms, coarse, partners
 from training.inpaint_critic import (
     Panel,
     critic_loss,
@@ -19,6 +19,8 @@ from training.inpaint_critic import (
 )
 from training.inpaint_plan import Config
 from training.losses import perceptual
+
+KEPT = ("Male", "Young", "Smiling")  # what a fill should leave as it was, if it does not decide it
 
 
 class Drawn(NamedTuple):
@@ -35,6 +37,13 @@ def drawn(out: InpaintOutput, batch: FaceBatch, tutor: FaceJudge) -> Drawn:
     with torch.no_grad():
         real = tutor(batch.image)
     return Drawn(face, tutor(face), real)
+
+
+def coarse(face: Tensor) -> Tensor:
+    """Without what is finer than 2 px of 64: else specks that nobody takes for a smile please."""
+    step = 2 * face.shape[-1] // 64
+    small = F.avg_pool2d(face, step)
+    return F.interpolate(small, scale_factor=step, mode="bilinear", align_corners=False)
 
 
 def partly(batch: FaceBatch) -> Tensor:
@@ -68,33 +77,29 @@ def drawn_terms(
     columns = tutor.config.attributes.index
     wishes = [columns(name) for name in cfg.model.attributes]
     same = [columns(name) for name in KEPT]
-    asked_new = batch.covered & (told != UNKNOWN) & ~batch.bare[:, None]
+    asked_new = batch.covered & (told != UNKNOWN)
     terms["wish"] = wish_loss(
         tutor(coarse(face[kept:])).logits[:, wishes], told[kept:] == ON, asked_new[kept:]
     )
-    counts = (partly(batch) & ~batch.bare)[kept:, None].expand(-1, len(KEPT)).clone()
+    counts = partly(batch)[kept:, None].expand(-1, len(KEPT)).clone()
     for i, name in enumerate(cfg.model.attributes):
         if name in KEPT:
             counts[:, KEPT.index(name)] &= ~batch.covered[kept:, i]
     terms["kept"] = kept_loss(seen.logits[kept:, same], real.logits[kept:, same], counts)
-    plain = ~(batch.bare | (asked_new & (told != batch.true)).any(1))[kept:]
+    plain = ~(asked_new & (told != batch.true)).any(1)[kept:]
     terms["guess"] = (l1[kept:] * plain).sum() / plain.sum().clamp(min=1)
     with torch.no_grad():
-        facing = panel.score(batch.image, batch.mask, real.maps)[partners(batch)]
+        facing = panel.score(batch.image, batch.mask, real.maps)
     fooling = panel.score(face, batch.mask, seen.maps)
     some = partly(batch)
     terms["fooling"] = critic_loss(fooling[some], facing[some])
-    terms |= bare_terms(face, batch, panel)
     weights = {
-        "gone": cfg.bare_weight,
-        "same": cfg.bare_weight,
-        "painted": cfg.l1_weight,
         "wish": cfg.wish_weight,
         "kept": cfg.kept_weight,
         "guess": cfg.guess_weight,
         "fooling": cfg.critic_weight,
     }
-    loss = loss + sum(weights[name] * term for name, term in terms.items() if name in weights)
+    loss = loss + sum(weight * terms[name] for name, weight in weights.items())
     return {"loss": loss} | terms
 
 
@@ -105,7 +110,7 @@ def critic_terms(
     face, maps = looked.face.detach(), [part.detach() for part in looked.seen.maps]
     real = panel.score(batch.image, batch.mask, looked.real.maps)
     filled, rows = panel.score(face, batch.mask, maps), partly(batch)
-    loss = critic_loss(real[partners(batch)][rows], filled[rows])
+    loss = critic_loss(real[rows], filled[rows])
     terms = {"critic": loss.detach()}
     if step % cfg.penalty_every == 0:
         some = slice(max(1, len(face) // 4))
@@ -131,7 +136,7 @@ def turn(
     step: int,
 ) -> dict[str, Tensor]:
     """The inpainter's terms, the loss among them; where rows are free, the critic learns first."""
-    out = network(batch.image, batch.mask, told, noise, free, batch.shown, batch.unseen)
+    out = network(batch.image, batch.mask, told, noise, free)
     looked, terms = drawn(out, batch, panel.tutor), {}
     if free:
         terms = critic_terms(cfg, panel, looked, batch, step)

@@ -121,12 +121,14 @@ def inpaint_table(m: dict[str, Any]) -> str:
         f"{judge['smiles_seen_on_serious']:.1%} of the serious ones.",
     ]
     if off["faces"]:
-        kept = ", ".join(
-            f"{name} {off[f'{name}_kept']:.0%}" for name in ("Male", "Young", "Smiling")
-        )
         lines[-1] += (
             f" Glasses off, {off['faces']} faces with clear ones: gone on {off['gone']:.0%}; "
-            f"unchanged: {kept}."
+            f"unchanged: {_kept(off)}."
+        )
+    if truth := m.get("perfect_removal"):
+        lines[-1] += (
+            f" A perfect removal would score {_kept(truth)}: so often the judge says the same of "
+            f"{truth['faces']} faces before and after glasses are painted on them."
         )
     spread = m["diversity"]
     lines[-1] += (
@@ -141,6 +143,10 @@ def inpaint_table(m: dict[str, Any]) -> str:
     if m.get("remark"):
         lines += ["", m["remark"]]
     return "\n".join(lines)
+
+
+def _kept(found: dict[str, float]) -> str:
+    return ", ".join(f"{name} {found[f'{name}_kept']:.0%}" for name in ("Male", "Young", "Smiling"))
 
 
 def codes_table(found: dict[str, dict[str, Any]]) -> str:

@@ -37,18 +37,15 @@ def train(cfg: Config) -> None:
     """The run itself."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and common.has_fast_bf16())
-    tutors = [
-        checkpoint.load(path).requires_grad_(False).to(device, memory_format=torch.channels_last)
-        for path in (cfg.tutor, *([cfg.second_tutor] if cfg.bare else []))
-    ]
+    tutor = checkpoint.load(cfg.tutor).requires_grad_(False)
+    tutor = tutor.to(device, memory_format=torch.channels_last)
     faces = celeba.load(cfg.data_dir / "celeba", "train", cfg.cache_dir.expanduser())
-    rows = cfg.batch_size, cfg.seed, cfg.model.attributes, cfg.bare, cfg.steps
-    erased = Erased(faces, cfg.model.image_size, *rows)
+    erased = Erased(faces, cfg.model.image_size, cfg.batch_size, cfg.seed, cfg.model.attributes)
 
     torch.manual_seed(cfg.seed)
     network = network_of(cfg).to(device, memory_format=torch.channels_last)
-    critic = critic_of(cfg, tutors[0]).to(device, memory_format=torch.channels_last)
-    panel = Panel(critic, *tutors)
+    critic = critic_of(cfg, tutor).to(device, memory_format=torch.channels_last)
+    panel = Panel(critic, tutor)
     optimizer = torch.optim.AdamW(network.parameters(), cfg.lr, (0.5, 0.99), fused=True)
     critic_optimizer = torch.optim.AdamW(critic.parameters(), cfg.lr, (0.0, 0.99), fused=True)
     ema = common.EMA(network)
@@ -59,7 +56,7 @@ def train(cfg: Config) -> None:
         "critic_optimizer": critic_optimizer,
         "ema": ema,
     }
-    aside = {"data_dir", "out_dir", "run_dir", "cache_dir", "tutor", "second_tutor", "init"}
+    aside = {"data_dir", "out_dir", "run_dir", "cache_dir", "tutor", "init"}
     resume = common.Resume(cfg.run_dir, cfg, aside, parts)
     start, seconds = resume.load()
     log = common.MetricLog(cfg.run_dir / "metrics.jsonl", start)

@@ -1,5 +1,5 @@
 // A photo with holes: {view: {src, left, top, width, height} | null, holes: [[left, top, right, bottom]],
-// strokes: [[xs, ys]], brush, presets: {name: hole}, eyes: null | [[x, y], [x, y]], ask: "" | "eyes"},
+// strokes: [[xs, ys]], brush, presets: {name: hole}, eyes: null | [[x, y], [x, y]], ask: "" | "eyes", source: "" | number of a sample},
 // all in px of the photo. Triggers "fill" when the holes have changed, "eyes" when both are clicked.
 const LIMIT = { holes: 20, strokes: 200, points: 5000, undo: 100 };
 const GRIP = 9; // px on the screen, half the side of what a handle takes
@@ -10,7 +10,7 @@ const presets = element.querySelector(".face-presets");
 const numbers = [...element.querySelectorAll(".face-numbers input")];
 const button = (name) => element.querySelector(`[data-do="${name}"]`);
 
-const EMPTY = { view: null, holes: [], strokes: [], brush: 8, presets: {}, eyes: null, ask: "" };
+const EMPTY = { view: null, holes: [], strokes: [], brush: 8, presets: {}, eyes: null, ask: "", source: "" };
 let state = EMPTY; // never changed in place
 let past = [];
 let photo = null; // the decoded picture of state.view
