@@ -95,6 +95,19 @@ def test_stage_two_goes_on_from_stage_one_and_the_size_may_change(data_dir: Path
     assert checkpoint.load(tmp_path / "two" / "inpaint").config.image_size == 128
 
 
+def test_what_ships_holds_a_share_of_stage_one(data_dir: Path, tmp_path: Path):
+    made = {}
+    for share in (0.0, 0.5, 1.0):
+        run = tmp_path / str(share)
+        train_inpaint.main(config(data_dir, run, stage_one_share=share))
+        made[share] = checkpoint.load(run / "inpaint").state_dict()
+    before = checkpoint.load(run / "stage-one").state_dict()
+    for name, last in made[0.0].items():
+        torch.testing.assert_close(made[1.0][name], before[name], atol=2e-3, rtol=0)
+        torch.testing.assert_close(made[0.5][name], (before[name] + last) / 2, atol=2e-3, rtol=0)
+    assert any(not torch.equal(before[name], last) for name, last in made[0.0].items())
+
+
 def test_other_settings_are_refused(data_dir: Path, tmp_path: Path):
     train_inpaint.main(config(data_dir, tmp_path, sharpen_steps=0))
     with pytest.raises(ValueError, match=r"kl_weight 0\.002, now 0\.5"):

@@ -52,6 +52,8 @@ class Config:
     wish_weight: float = 0.1
     kept_weight: float = 4.0
     """Of leaving a face as old, as male or female, and as serious, as the tutor saw it."""
+    stage_one_share: float = 0.03
+    """Of stage one's weights in what is written: likeness for a little sharpness."""
     penalty_weight: float = 0.2
     """Of R1 and R2, taken of a quarter of every `penalty_every`-th batch, and so much stronger."""
     penalty_every: int = 8
@@ -69,6 +71,14 @@ def network_of(cfg: Config) -> Inpainter:
     if cfg.init:
         model.load_state_dict(checkpoint.load(cfg.init).state_dict())
     return model
+
+
+@torch.no_grad()
+def blend(network: Inpainter, stage_one: Path, share: float) -> None:
+    """Move the weights towards those of stage one: one straight line joins the two."""
+    before = checkpoint.load(stage_one).parameters()
+    for ours, theirs in zip(network.parameters(), before, strict=True):
+        ours.lerp_(theirs.to(ours), share)
 
 
 def learning_rates(cfg: Config, step: int) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from training.inpaint_critic import Panel
 from training.inpaint_plan import (
     Config,
     asked,
+    blend,
     card,
     critic_of,
     learning_rates,
@@ -95,6 +96,8 @@ def train(cfg: Config) -> None:
         if done % cfg.save_every == 0 or done in (cfg.steps, total):
             resume.save(done, now)
             with ema.in_place_of(network):
+                if done > cfg.steps > 0:
+                    blend(network, cfg.run_dir / "stage-one", cfg.stage_one_share)
                 preview(network, batch, cfg.run_dir / f"{done:06d}.png")
                 checkpoint.save(cfg.out_dir, network, card=card(cfg, done, now))
                 if done == cfg.steps:
