@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from models import checkpoint
+from training import common
+
+STOPS = ((common.MetricLog, "write", 4), (checkpoint, "save", 2))  # owner, name, every how many
+
 
 def outcome(run: Path, stem: str) -> tuple[bytes, list[dict]]:
     """The weights, and the logged figures without the times."""
@@ -19,10 +24,14 @@ class Stop(BaseException):
 
 
 def stopped_and_resumed(
-    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, run: Callable[[], None]
+    monkeypatch: pytest.MonkeyPatch,
+    owner: object,
+    name: str,
+    every: int,
+    run: Callable[[], None],
 ) -> int:
-    """Run to the end, stopped at every fourth call of owner.name: how often that was."""
-    act, left, stops = getattr(owner, name), [3], 0
+    """Run to the end, stopped at every so manieth call of owner.name: how often that was."""
+    act, left, stops = getattr(owner, name), [0], 0
 
     def until_stopped(*arguments: object, **named: object) -> object:
         left[0] -= 1
@@ -32,7 +41,7 @@ def stopped_and_resumed(
 
     monkeypatch.setattr(owner, name, until_stopped)
     while True:
-        left[0] = 3
+        left[0] = every - 1
         try:
             run()
         except Stop:

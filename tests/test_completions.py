@@ -150,7 +150,7 @@ def test_the_cache_is_used_until_a_file_changes(tmp_path: Path, monkeypatch: pyt
     folder, cache = write(tmp_path, 6), tmp_path / "some" / "cache"
     data = completions.load_train(folder, cache, workers=1)
     with monkeypatch.context() as patch:
-        patch.setattr(completions, "ProcessPoolExecutor", None)
+        patch.setattr(completions, "pool_of", None)
         again = completions.load_train(folder, cache, workers=1)
     for name in ("points", "strokes", "first", "label"):
         assert np.array_equal(getattr(data, name), getattr(again, name))

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from faces import noisy, write_celeba
+from made_up import write_mnist
 from safetensors.torch import save_file
 from stirring import stirred
-from stopped import outcome, stopped_and_resumed
+from stopped import STOPS, outcome, stopped_and_resumed
 
 from models import checkpoint
 from models.codes import VQVAE, CodesConfig
@@ -20,7 +21,6 @@ from models.face_judge import FaceJudge, FaceJudgeConfig
 from training import (
     codes_metrics,
     codes_plan,
-    common,
     evaluate_codes,
     train_codes,
     train_codes_prior,
@@ -30,24 +30,6 @@ from training.judge import SketchJudge
 from training.losses import perceptual
 
 TINY = CodesConfig(28, 1, (4, 8), 1, codes=6, dim=3, names=mnist.NAMES)
-
-
-def write_mnist(folder: Path, counts: dict[str, int]) -> None:
-    """The four official files, of random digits."""
-    raw = folder / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    for name, count in counts.items():
-        images = rng.integers(0, 256, (count, 28, 28), np.uint8)
-        labels = rng.integers(0, 10, count, np.uint8)
-        for kind, data, shape in (
-            ("images-idx3", images, (count, 28, 28)),
-            ("labels-idx1", labels, (count,)),
-        ):
-            head = bytes([0, 0, 8, len(shape)])
-            head += b"".join(n.to_bytes(4, "big") for n in shape)
-            with gzip.open(raw / f"{name}-{kind}-ubyte.gz", "wb") as file:
-                file.write(head + data.tobytes())
 
 
 @pytest.fixture(scope="session")
@@ -88,13 +70,14 @@ def prior_config(data_dir: Path, run: Path, codes_dir: Path) -> train_codes_prio
     )
 
 
-@pytest.mark.parametrize("average", [True, False])
-def test_a_resumed_codebook_equals_the_unbroken_one(data_dir, tmp_path, monkeypatch, average):
+@pytest.mark.parametrize(
+    ("average", "stop"), [(True, STOPS[0]), (False, STOPS[0]), (True, STOPS[1])]
+)
+def test_a_resumed_codebook_equals_the_unbroken_one(data_dir, tmp_path, monkeypatch, average, stop):
     train_codes.main(config(data_dir, tmp_path / "whole", average=average))
     stops = stopped_and_resumed(
         monkeypatch,
-        common.MetricLog,
-        "write",
+        *stop,
         lambda: train_codes.main(config(data_dir, tmp_path / "broken", average=average)),
     )
     assert stops >= 3
@@ -132,15 +115,13 @@ def test_a_resumed_prior_equals_the_unbroken_one_and_is_measured(data_dir, tmp_p
     train_codes.main(config(data_dir, tmp_path / "codes"))
     book = tmp_path / "codes" / "codes-digits"
     train_codes_prior.main(prior_config(data_dir, tmp_path / "whole", book))
-    stops = stopped_and_resumed(
-        monkeypatch,
-        common.MetricLog,
-        "write",
-        lambda: train_codes_prior.main(prior_config(data_dir, tmp_path / "broken", book)),
-    )
-    assert stops >= 3
-    broken, whole = (outcome(tmp_path / name, "prior-digits") for name in ("broken", "whole"))
-    assert broken == whole
+    for name, stop in zip(("broken", "cut"), STOPS, strict=True):
+        cfg = prior_config(data_dir, tmp_path / name, book)
+        with monkeypatch.context() as patch:
+            stops = stopped_and_resumed(patch, *stop, lambda cfg=cfg: train_codes_prior.main(cfg))
+        assert stops >= 3
+        broken, whole = (outcome(tmp_path / run, "prior-digits") for run in (name, "whole"))
+        assert broken == whole
     prior = checkpoint.load(tmp_path / "whole" / "prior-digits")
     assert (prior.config.codes, prior.config.grid, prior.config.names) == (6, 7, mnist.NAMES)
 

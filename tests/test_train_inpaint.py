@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from faces import NAMES, noisy, write_celeba
-from stopped import outcome, stopped_and_resumed
+from stopped import STOPS, outcome, stopped_and_resumed
 
 from models import checkpoint
 from models.face_judge import FaceJudge, FaceJudgeConfig
 from models.inpaint import OFF, ON, UNKNOWN, InpaintConfig
 from models.inpaint_cvae import FaceCVAEConfig
-from training import common, inpaint_plan, train_face_judge, train_inpaint, train_inpaint_paper
+from training import inpaint_plan, train_face_judge, train_inpaint, train_inpaint_paper
 from training.data import celeba
 from training.data.erased import Erased
 
@@ -62,9 +62,10 @@ def paper_config(data_dir: Path, run: Path) -> train_inpaint_paper.Config:
     )
 
 
+@pytest.mark.parametrize("stop", STOPS, ids=("log", "save"))
 @pytest.mark.parametrize("what", ["ours", "paper"])
 def test_a_resumed_run_equals_the_unbroken_one(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, stop: tuple
 ):
     made, script = (
         (config, train_inpaint) if what == "ours" else (paper_config, train_inpaint_paper)
@@ -72,8 +73,7 @@ def test_a_resumed_run_equals_the_unbroken_one(
     script.main(made(data_dir, tmp_path / "whole"))
     stops = stopped_and_resumed(
         monkeypatch,
-        common.MetricLog,
-        "write",
+        *stop,
         lambda: script.main(made(data_dir, tmp_path / "broken")),
     )
     assert stops >= 3

@@ -1,7 +1,6 @@
 """The sketch training script: resume, processes, refusals; all on a few made-up drawings."""
 
 import itertools
-import json
 import os
 import signal
 import socket
@@ -11,10 +10,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from stopped import outcome, stopped_and_resumed
+from made_up import write_quickdraw
+from stopped import STOPS, outcome, stopped_and_resumed
 
 from models import checkpoint
 from models.sketch import SketchCompleter
@@ -29,17 +28,9 @@ TINY = SketchConfig(quickdraw.CLASSES, 64, 4, 8, 16, 2, 1, 1, 12)
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve two-stroke drawings of every class, in the official layout."""
-    folder = tmp_path_factory.mktemp("data") / "quickdraw"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for word in quickdraw.CLASSES:
-        rows = []
-        for _ in range(12):
-            strokes = rng.integers(0, 256, (2, 2, 5)).tolist()
-            rows.append(json.dumps({"word": word, "drawing": strokes}))
-        (folder / f"{word}.ndjson").write_text("\n".join(rows) + "\n")
-    return folder.parent
+    folder = tmp_path_factory.mktemp("data")
+    write_quickdraw(folder / "quickdraw")
+    return folder
 
 
 def config(data_dir: Path, run: Path, **changes: object) -> sketch_plan.Config:
@@ -61,13 +52,16 @@ def config(data_dir: Path, run: Path, **changes: object) -> sketch_plan.Config:
     return replace(base, **changes)
 
 
-@pytest.mark.parametrize("architecture", ["strokes", "paper"])
+@pytest.mark.parametrize(
+    ("architecture", "stop"),
+    [("strokes", (common.EMA, "update", 4)), ("strokes", STOPS[1]), ("paper", STOPS[0])],
+)
 def test_a_resumed_run_equals_the_unbroken_one(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, stop: tuple
 ):
     train_sketch.main(config(data_dir, tmp_path / "whole", architecture=architecture))
     cfg = config(data_dir, tmp_path / "broken", architecture=architecture)
-    stopped_and_resumed(monkeypatch, common.EMA, "update", lambda: train_sketch.main(cfg))
+    assert stopped_and_resumed(monkeypatch, *stop, lambda: train_sketch.main(cfg)) >= 1
     assert outcome(tmp_path / "broken", "sketch") == outcome(tmp_path / "whole", "sketch")
 
 
@@ -137,8 +131,9 @@ def test_other_settings_and_a_second_run_are_refused(data_dir: Path, tmp_path: P
         text=True,
     ) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(RuntimeError, match="another run writes"):
-            train_sketch.main(cfg)
+        for beside in (cfg, replace(cfg, run_dir=tmp_path / "other", out_dir=tmp_path)):
+            with pytest.raises(RuntimeError, match=f"another run writes to {tmp_path}:"):
+                train_sketch.main(beside)
         other.communicate("\n")
     train_sketch.main(cfg)
 
@@ -153,18 +148,14 @@ def test_no_data_is_one_sentence(tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_full_disk_keeps_the_state_that_was_there(tmp_path: Path):
+def test_a_damaged_state_is_told(tmp_path: Path):
     path = tmp_path / "state.pt"
     common.save_state(path, {"config": {}, "step": 1})
-
-    class Full:
-        def __reduce__(self):
-            raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match=r"the disk is full.*untouched"):
-        common.save_state(path, {"config": {}, "step": Full()})
-    assert common.load_state(path, {})["step"] == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+    whole = path.read_bytes()
+    for bad in (b"", b"hello", whole[:-9], whole[: len(whole) // 2]):
+        path.write_bytes(bad)
+        with pytest.raises(ValueError, match=r"state\.pt is damaged: .* to begin anew"):
+            common.load_state(path, {})
 
 
 def test_learning_rate_warms_up_and_ends_low():

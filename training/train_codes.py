@@ -21,14 +21,14 @@ from training.data import pictures
 
 def main(cfg: Config) -> None:
     """Train, resume, save."""
-    with common.locked(cfg.run_dir or Path(f"runs/codes-{cfg.kind}")):
-        train(cfg)
-
-
-def train(cfg: Config) -> None:
-    """The run itself."""
     run_dir = cfg.run_dir or Path(f"runs/codes-{cfg.kind}")
     out_dir = cfg.out_dir or Path(f"checkpoints/codes-{cfg.kind}")
+    with common.locked(run_dir, out_dir):
+        train(cfg, run_dir, out_dir)
+
+
+def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
+    """The run itself."""
     settings = cfg.model or SIZES[cfg.kind]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     cache = cfg.cache_dir.expanduser()
@@ -81,11 +81,11 @@ def train(cfg: Config) -> None:
             log.write(step, **values, perplexity=use, images_per_s=speed, seconds=now)
             bar.set_postfix(loss=f"{values['loss']:.4f}", perplexity=f"{use:.0f}")
         if done % cfg.save_every == 0 or done == cfg.steps:
-            resume.save(done, now)
             with ema.in_place_of(model):
                 model.uses.copy_(uses(model, images, device))
                 preview(model, x, run_dir / f"{done:06d}.png")
                 checkpoint.save(out_dir, model, card=card(cfg, done, now))
+            resume.save(done, now)  # last: what a kill cuts short is done again
     bar.close()
 
 

@@ -72,14 +72,14 @@ def card(cfg: Config, steps: int, seconds: float) -> str:
 
 def main(cfg: Config) -> None:
     """Train, resume, save."""
-    with common.locked(cfg.run_dir or Path(f"runs/prior-{cfg.kind}")):
-        train(cfg)
-
-
-def train(cfg: Config) -> None:
-    """The run itself."""
     run_dir = cfg.run_dir or Path(f"runs/prior-{cfg.kind}")
     out_dir = cfg.out_dir or Path(f"checkpoints/prior-{cfg.kind}")
+    with common.locked(run_dir, out_dir):
+        train(cfg, run_dir, out_dir)
+
+
+def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
+    """The run itself."""
     book = checkpoint.load(cfg.codes_dir or Path(f"checkpoints/codes-{cfg.kind}"))
     shape, cache = book.config, cfg.cache_dir.expanduser()
     images, labels = pictures.load(cfg.kind, cfg.data_dir, "train", shape.image_size, cache)
@@ -125,13 +125,13 @@ def train(cfg: Config) -> None:
             log.write(step, nats_per_code=nats, images_per_s=speed, seconds=now)
             bar.set_postfix(nats_per_code=f"{nats:.3f}", images_per_s=f"{speed:.0f}")
         if done % cfg.save_every == 0 or done == cfg.steps:
-            resume.save(done, now)
             with ema.in_place_of(model):
                 checkpoint.save(out_dir, model, card=card(cfg, done, now))
                 drawn = book.decode(model.sample(24, seed=step))
                 common.save_faces(
                     run_dir / f"{done:06d}.png", list(drawn.expand(-1, 3, -1, -1).split(12))
                 )
+            resume.save(done, now)  # last: what a kill cuts short is done again
     bar.close()
 
 

@@ -71,6 +71,12 @@ Says which of CelebA's 40 attributes a face of 64x64 px in CelebA's frame shows.
 
 
 def main(cfg: Config) -> None:
+    """Train and save."""
+    with common.locked(cfg.out_dir):
+        train(cfg)
+
+
+def train(cfg: Config) -> None:
     """Train on real faces; print the accuracy on the valid split."""
     torch.manual_seed(cfg.seed)
     rng = np.random.default_rng(cfg.seed)

@@ -30,7 +30,7 @@ from training.inpaint_step import turn
 
 def main(cfg: Config) -> None:
     """Train, resume, save."""
-    with common.locked(cfg.run_dir):
+    with common.locked(cfg.run_dir, cfg.out_dir):
         train(cfg)
 
 
@@ -94,7 +94,6 @@ def train(cfg: Config) -> None:
             log.write(step, **values, images_per_s=speed, seconds=now)
             bar.set_postfix(loss=f"{values['loss']:.2f}", images_per_s=f"{speed:.0f}")
         if done % cfg.save_every == 0 or done in (cfg.steps, total):
-            resume.save(done, now)
             with ema.in_place_of(network):
                 if done > cfg.steps > 0:
                     blend(network, cfg.run_dir / "stage-one", cfg.stage_one_share)
@@ -102,6 +101,7 @@ def train(cfg: Config) -> None:
                 checkpoint.save(cfg.out_dir, network, card=card(cfg, done, now))
                 if done == cfg.steps:
                     checkpoint.save(cfg.run_dir / "stage-one", network)
+            resume.save(done, now)  # last: what a kill cuts short is done again
     bar.close()
 
 

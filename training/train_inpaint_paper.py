@@ -66,7 +66,7 @@ def told_apart(critic: nn.Module, real: Tensor, drawn: Tensor) -> Tensor:
 
 def main(cfg: Config) -> None:
     """Train, resume, save."""
-    with common.locked(cfg.run_dir):
+    with common.locked(cfg.run_dir, cfg.out_dir):
         train(cfg)
 
 
@@ -119,8 +119,8 @@ def train(cfg: Config) -> None:
             values = {name: float(term.detach()) for name, term in terms.items()}
             log.write(step, **values, images_per_s=cfg.batch_size * done / now, seconds=now)
         if done % cfg.save_every == 0 or done == total:
-            resume.save(done, now)
             checkpoint.save(cfg.out_dir, model)
+            resume.save(done, now)  # last: what a kill cuts short is done again
 
 
 if __name__ == "__main__":

@@ -54,6 +54,12 @@ def batches(cfg: Config) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
 
 
 def main(cfg: Config) -> None:
+    """Train and save."""
+    with common.locked(cfg.out.parent):
+        train(cfg)
+
+
+def train(cfg: Config) -> None:
     """Train on real whole pictures, binarised; print the accuracy on the valid split."""
     torch.manual_seed(cfg.seed)
     classes = len(quickdraw.CLASSES if cfg.kind == "sketches" else mnist.NAMES)

@@ -36,7 +36,7 @@ def main(cfg: Config) -> None:
             f"--batch-size {cfg.batch_size} cannot be shared by {acc.num_processes} processes: "
             "choose a multiple"
         )
-    with common.locked(cfg.run_dir) if acc.is_main_process else nullcontext():
+    with common.locked(cfg.run_dir, cfg.out_dir) if acc.is_main_process else nullcontext():
         train(cfg, acc)
 
 
@@ -92,10 +92,10 @@ def train(cfg: Config, acc: Accelerator) -> None:
             log.write(step, **values, images_per_s=speed, seconds=now)
             bar.set_postfix(loss=f"{values['loss']:.1f}", images_per_s=f"{speed:.0f}")
         if done % cfg.save_every == 0 or done in (cfg.steps, total):
-            resume.save(done, now)
             with ema.in_place_of(network):
                 preview(model, batch, cfg.run_dir / f"{done:06d}.png")
                 checkpoint.save(cfg.out_dir, model, card=card(cfg, done, now))
+            resume.save(done, now)  # last: what a kill cuts short is done again
     bar.close()
     acc.wait_for_everyone()
 

@@ -6,7 +6,6 @@ Liu et al., "Deep Learning Face Attributes in the Wild", 2015. Research only, no
 import hashlib
 import json
 import logging
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
 from models.regions import ALIGNED, CROP
+from training import common
 from training.data.quickdraw import Split
+from training.data.workers import pool_of
 
 FILES = {
     "list_attr_celeba.txt": "40 attributes of each photograph",
@@ -153,7 +154,7 @@ def _pictures(
     if kept is not None and kept.exists():
         with np.load(kept) as file:
             return file["images"], file["readable"]
-    with ProcessPoolExecutor(workers) as pool:
+    with pool_of(workers) as pool:
         found = list(pool.map(decode, [folder / name for name in names], chunksize=64))
     readable = np.array([picture is not None for picture in found])
     if not readable.all():
@@ -162,9 +163,6 @@ def _pictures(
         raise ValueError(f"none of the {len(names)} photographs in {folder} can be read")
     images = np.stack([picture for picture in found if picture is not None])
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(".part")
-        with partial.open("wb") as file:
+        with common.replacing(kept) as file:
             np.savez(file, images=images, readable=readable)
-        partial.replace(kept)
     return images, readable

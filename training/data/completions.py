@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from models.images import draw_strokes, shrink, to_ink
 from models.sketch_points import END, Points, to_points
+from training import common
 from training.data import partials
 from training.data.quickdraw import CLASSES, Split, find_class, read_class, split_of
+from training.data.workers import pool_of
 
 TOLERANCE = 2.5  # px: simplified strokes are a third shorter, and look alike under a 12 px pen
 VERSION = 2  # of what load_train makes; another one makes an old cache void
@@ -199,7 +200,7 @@ def load_train(folder: Path, cache: Path | None = None, workers: int = 2) -> Dra
     if cache is not None and (cache / name).exists():
         with np.load(cache / name) as kept:
             return Drawings(**kept)
-    with ProcessPoolExecutor(workers) as pool:
+    with pool_of(workers) as pool:
         parts = list(pool.map(_simplified, [folder] * len(CLASSES), CLASSES))
     for word, part in zip(CLASSES, parts, strict=True):
         if not part:
@@ -215,9 +216,6 @@ def load_train(folder: Path, cache: Path | None = None, workers: int = 2) -> Dra
         "label": np.repeat(np.arange(len(CLASSES)), [len(part) for part in parts]),
     }
     if cache is not None:
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = cache / f"{name}.part"
-        with partial.open("wb") as file:
+        with common.replacing(cache / name) as file:
             np.savez(file, **arrays)
-        partial.replace(cache / name)
     return Drawings(**arrays)
