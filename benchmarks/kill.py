@@ -99,23 +99,12 @@ class Run:
     def __init__(self, cfg: Config, data: Path, folder: Path):
         some = cfg.steps // 4
         flags = FLAGS[cfg.script].format(all=cfg.steps, some=some, most=cfg.steps - some, data=data)
-        self.folder, self.log, self.said = (
-            folder,
-            folder / "metrics.jsonl",
-            folder.with_suffix(".err"),
-        )
-        self.command = [
-            *(sys.executable, f"training/train_{cfg.script}.py", "--data-dir", data),
-            *(
-                "--run-dir",
-                folder,
-                "--out-dir",
-                folder / "checkpoint",
-                "--cache-dir",
-                data / "cache",
-            ),
-            *("--log-every", "1", "--save-every", str(SAVE_EVERY), *flags.split()),
-        ]
+        self.folder, self.log = folder, folder / "metrics.jsonl"
+        self.said = folder.with_suffix(".err")
+        places = f"--run-dir {folder} --out-dir {folder}/checkpoint --data-dir {data}"
+        places += f" --cache-dir {data}/cache --log-every 1 --save-every {SAVE_EVERY}"
+        script = f"training/train_{cfg.script}.py"
+        self.command = [sys.executable, script, *places.split(), *flags.split()]
         self.env = os.environ | {"PYTHONPATH": str(ROOT), "GLIBC_TUNABLES": common.ALLOCATOR}
         self.env |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
