@@ -4,6 +4,7 @@ Ink is a float in [0, 1]: 0 is bare paper, 1 is a fully covered pixel.
 """
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Sequence
@@ -12,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Num, UInt8
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional as F
+
+from models.bare_files import bare
 
 CANVAS = 256  # px, the side of the pad and of the Quick, Draw! frame
 PEN = 12  # px on that canvas, the diameter of the round pen
@@ -22,6 +25,15 @@ ERASER = 24  # px on that canvas, the diameter of the round eraser
 SIZE = 64  # px, the side of what the sketch networks see
 MAX_PIXELS = 50_000_000
 MAX_PHOTO = 24_000_000  # pixels of a photograph that is mended at its own size
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # Exif's orientation -> what undoes it
 
 Stroke = Sequence[Sequence[float | int]] | Num[np.ndarray, "_ _"]  # (xs, ys[, times]) in px
 
@@ -104,13 +116,18 @@ def read_picture(
     large JPEG is read at a part of its size unless it is wanted `whole`.
     """
     try:
-        picture = Image.open(file, formats=("PNG", "JPEG", "WEBP", "GIF", "BMP"))
-        too_large = picture.width * picture.height > limit
+        sent = file.getvalue() if isinstance(file, io.BytesIO) else Path(file).read_bytes()
+        found = bare(sent)
+        too_large = math.prod(found.size) > limit
+        if not too_large:
+            picture = Image.open(io.BytesIO(found.data), formats=(found.kind,))
+            too_large = picture.width * picture.height > limit
         if not too_large:
             if not whole:
                 picture.draft("RGB", (4 * SIZE, 4 * SIZE))
             picture.load()
-            return ImageOps.exif_transpose(picture)
+            turn = UPRIGHT.get(found.orientation)
+            return picture if turn is None else picture.transpose(turn)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         too_large = True
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:
