@@ -8,6 +8,7 @@ be those of the unbroken run, and no temporary file may be left. Prints JSON; ex
 
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -36,7 +37,7 @@ LEFT = (".part", ".tmp", ".old")  # how a temporary file ends
 KEPT = (".safetensors", ".json", ".png")
 TIMES = ("seconds", "images_per_s")
 FLAGS = {
-    "codes": "--kind digits --steps {all} --batch-size 4 --revive-every 7 --least-use 0.5 "
+    "codes": "--kind digits --steps {all} --batch-size 32 --revive-every 7 --least-use 0.5 "
     "model:codes-config --model.image-size 28 --model.channels 1 --model.widths 4 8 "
     "--model.blocks 1 --model.codes 6 --model.dim 3 --model.names 0 1 2 3 4 5 6 7 8 9",
     "sketch": "--steps {most} --critic-steps {some} --sharpen-steps {some} --sharpen-samples 2 "
@@ -94,23 +95,27 @@ def make_data(folder: Path) -> None:
 
 
 class Run:
-    """The script's command line with a folder of its own, started once or again and again."""
+    """The script's command line with a folder of its own, started once or again and again.
+
+    Of less weight than the one who watches it, who would otherwise come too late.
+    """
 
     def __init__(self, cfg: Config, data: Path, folder: Path):
         some = cfg.steps // 4
         flags = FLAGS[cfg.script].format(all=cfg.steps, some=some, most=cfg.steps - some, data=data)
+        self.start = math.inf  # s until its first step, the least so far
         self.folder, self.log = folder, folder / "metrics.jsonl"
         self.said = folder.with_suffix(".err")
         places = f"--run-dir {folder} --out-dir {folder}/checkpoint --data-dir {data}"
         places += f" --cache-dir {data}/cache --log-every 1 --save-every {SAVE_EVERY}"
         script = f"training/train_{cfg.script}.py"
-        self.command = [sys.executable, script, *places.split(), *flags.split()]
+        self.command = ["nice", sys.executable, script, *places.split(), *flags.split()]
         self.env = os.environ | {"PYTHONPATH": str(ROOT), "GLIBC_TUNABLES": common.ALLOCATOR}
         self.env |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
     def begin(self) -> None:
         """Start it."""
-        self.born = time.time_ns()
+        self.born, self.launched = time.time_ns(), time.monotonic()
         with self.said.open("w") as said:
             self.process = subprocess.Popen(self.command, cwd=ROOT, env=self.env, stderr=said)
 
@@ -123,6 +128,11 @@ class Run:
             if self.process.poll() is not None:
                 self.end(None)
             time.sleep(pause)
+
+    def begun(self) -> None:
+        """Wait for its first step."""
+        self.wait(lambda: self.step() >= 0)
+        self.start = min(self.start, time.monotonic() - self.launched)
 
     def end(self, expected: int | None) -> None:
         """Wait for its end, which must be this exit status."""
@@ -148,22 +158,20 @@ class Run:
         return [path for path in sorted(self.folder.rglob("*")) if path.name.endswith(LEFT)]
 
 
-def unbroken(run: Run) -> float:
-    """From beginning to end: seconds until its first step."""
-    began = time.monotonic()
+def unbroken(run: Run) -> None:
+    """From where it is to its end."""
     run.begin()
-    run.wait(lambda: run.step() >= 0)
-    start = time.monotonic() - began
+    run.begun()
     run.end(0)
-    return start
 
 
-def killed(run: Run, moment: Moment, start: float) -> str:
+def killed(run: Run, moment: Moment) -> str:
     """One life and its end at this moment: what it was at."""
     run.begin()
     if moment.at == "start":
-        time.sleep(moment.fraction * start)
+        time.sleep(moment.fraction * run.start)
     else:
+        run.begun()
         run.wait(lambda: run.step() >= moment.step)
         if moment.at == "step":
             time.sleep(moment.fraction * 0.05)
@@ -209,8 +217,9 @@ def measured(cfg: Config) -> dict[str, Any]:
         data = Path(place, "data")
         make_data(data)
         whole, broken = (Run(cfg, data, Path(place, name)) for name in ("whole", "broken"))
-        start = unbroken(whole)
-        where = [killed(broken, moment, start) for moment in plan(cfg)]
+        unbroken(whole)
+        broken.start = whole.start
+        where = [killed(broken, moment) for moment in plan(cfg)]
         unbroken(broken)
         one, other = outcome(whole.folder), outcome(broken.folder)
         left = [path.name for path in broken.temporary()]

@@ -39,7 +39,7 @@ def config(data_dir: Path, run: Path, **changes: object) -> inpaint_plan.Config:
         model=TINY,
         steps=5,
         sharpen_steps=6,
-        penalty_every=2,
+        penalty_every=3,
         batch_size=4,
         log_every=1,
         save_every=2,

@@ -141,7 +141,7 @@ def load_state(path: Path, config: dict[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, LookupError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} is damaged: restore it, or remove it to begin anew") from error
     there = state["config"]
     differ = [f"{k} {there.get(k)!r}, now {v!r}" for k, v in config.items() if there.get(k) != v]

@@ -102,6 +102,7 @@ def train(cfg: Config) -> None:
                 if done == cfg.steps:
                     checkpoint.save(cfg.run_dir / "stage-one", network)
             resume.save(done, now)  # last: what a kill cuts short is done again
+            latest.clear()  # a run that goes on from here knows no older terms either
     bar.close()
 
 
