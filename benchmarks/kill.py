@@ -123,9 +123,8 @@ class Run:
         """Look again and again whether it is time; that it ends by itself before is an error."""
         last = time.monotonic() + PATIENCE
         while not until():
-            if time.monotonic() > last:
+            if self.process.poll() is not None or time.monotonic() > last:
                 self.process.kill()
-            if self.process.poll() is not None:
                 self.end(None)
             time.sleep(pause)
 
@@ -201,8 +200,8 @@ def digest(value: Any) -> str:
 def outcome(folder: Path) -> dict[str, str]:
     """SHA-256 of all that a run leaves behind and that no clock has touched."""
     files = [path for path in sorted(folder.rglob("*")) if path.suffix in KEPT]
-    found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
-    found = {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}
+    shas = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    found = {str(path.relative_to(folder)): sha for path, sha in zip(files, shas, strict=True)}
     state = torch.load(folder / "state.pt", weights_only=True)
     rows = [json.loads(row) for row in (folder / "metrics.jsonl").read_text().splitlines()]
     untimed = [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
@@ -226,7 +225,6 @@ def measured(cfg: Config) -> dict[str, Any]:
     differ = sorted(name for name in one | other if one.get(name) != other.get(name))
     return {
         "script": f"train_{cfg.script}.py",
-        "steps": cfg.steps,
         "kills": len(where),
         "where": dict(Counter(place.split()[0] for place in where)),
         "moments": where,
