@@ -51,7 +51,8 @@ def publish_it(root: Path, **settings) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """Its files, but for the lock that a training leaves there and nobody publishes."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 
 def bare(root: Path) -> Path:
