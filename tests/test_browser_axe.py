@@ -16,7 +16,7 @@ class Visitor(Guest):
 
     def __init__(self, browser, address, tab, width=1280, scheme="light"):
         super().__init__(browser, width, scheme)
-        self.page.goto(f"{address}/?tab={tab}&__theme={scheme}")
+        self.page.goto(f"{address}?tab={tab}&__theme={scheme}")
         self.page.locator(f"#{tab}-share").get_by_role("button", name="Copy link").wait_for()
 
     def violations(self):

@@ -18,7 +18,7 @@ class Visitor(Guest):
         super().__init__(browser, width, scheme)
         self.context.grant_permissions(["clipboard-read", "clipboard-write"])
         self.tab = tab
-        self.page.goto(link or f"{address}/?tab={tab}")
+        self.page.goto(link or f"{address}?tab={tab}")
         self.panel = self.page.locator(f"#{tab}-share")
         self.panel.get_by_role("button", name="Copy link").wait_for()
 
@@ -140,7 +140,7 @@ def test_the_text_stays_within_the_page(visit, name):
 )
 def test_a_wrong_link_is_as_good_as_none(visit, address, query):
     tab = query.split("&")[0].removeprefix("tab=").replace("nowhere", "sketch")
-    visitor = visit(tab=tab, link=f"{address}/?{query}")
+    visitor = visit(tab=tab, link=f"{address}?{query}")
     visitor.page.wait_for_timeout(500)
     assert visitor.page.get_by_text("That did not work").count() == 0
     assert visitor.take("Copy as Python").startswith("from gradio_client")
