@@ -23,7 +23,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 def sketch(page: Page) -> None:
     """A drawing of the page's own, finished."""
     page.get_by_role("button", name="cat").first.click()
-    page.locator("#sketch-results [data-tile]").first.wait_for()
+    page.locator("#sketch-results .tiles button").first.wait_for()
 
 
 def inpaint(page: Page) -> None:

@@ -33,14 +33,14 @@ class Visitor(Guest):
 def sketch(page):
     """Completions."""
     page.locator("#sketch-pad canvas").click()
-    page.locator("#sketch-results [data-tile]").first.wait_for()
+    page.locator("#sketch-results .tiles button").first.wait_for()
 
 
 def inpaint(page):
     """Fills."""
     page.get_by_label("Face 1, made by our model").click()
     page.locator('[data-preset="mouth"]').click()
-    page.locator("#inpaint-results img[data-large='after'][src]").wait_for()
+    page.locator("#inpaint-results .fill-rows button").first.wait_for()
 
 
 def codes(page):

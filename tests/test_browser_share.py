@@ -30,11 +30,6 @@ class Visitor(Guest):
         assert copied == self.panel.locator(".share-text").text_content()
         return copied
 
-    def box(self, label):
-        """A setting of this tab."""
-        panel = self.page.get_by_role("tabpanel", name=self.tab.title())
-        return panel.get_by_label(label, exact=True)
-
 
 @pytest.fixture
 def visit(address, browser):
@@ -59,20 +54,21 @@ def drawn(visitor):
     page.mouse.down()
     page.mouse.move(box["x"] + 200, box["y"] + 150, steps=8)
     page.mouse.up()
-    page.locator("#sketch-results [data-tile]").first.wait_for()
+    page.locator("#sketch-results .tiles button").first.wait_for()
 
 
 def test_a_sketch_comes_back(visit):
     first = visit()
     drawn(first)
-    first.box("Seed").first.fill("7")
-    first.box("Seed").first.press("Tab")
+    seed = "#sketch-seed input"
+    first.page.locator(seed).fill("7")
+    first.page.locator(seed).press("Tab")
     link = first.take("Copy link")
     assert "tab=sketch" in link
     assert "seed=7" in link
     other = visit(link=link)
-    other.page.locator("#sketch-results [data-tile]").first.wait_for()
-    assert other.box("Seed").first.input_value() == "7"
+    other.page.locator("#sketch-results .tiles button").first.wait_for()
+    assert other.page.locator(seed).input_value() == "7"
     [ours] = said(first.take("Copy as Python"))
     assert len(ours) == 16
     assert other.take("Copy link") == link
@@ -83,13 +79,13 @@ def test_a_hole_in_a_face_comes_back(visit):
     page = first.page
     page.get_by_label("Face 2, made by our model").click()
     page.locator('[data-preset="mouth"]').click()
-    page.locator("#inpaint-results img[data-large='after'][src]").wait_for()
+    page.locator("#inpaint-results .fill-rows button").first.wait_for()
     page.locator("#inpaint-smile").get_by_label("no smile").click()
     link = first.take("Copy link")
     assert "face=1" in link
     assert "smile=no+smile" in link
     other = visit(tab="inpaint", link=link)
-    other.page.locator("#inpaint-results img[data-large='after'][src]").wait_for()
+    other.page.locator("#inpaint-results .fill-rows button").first.wait_for()
     assert other.page.locator("#inpaint-smile").get_by_label("no smile").is_checked()
     assert other.take("Copy link") == link
     [fills] = said(first.take("Copy as Python"))
