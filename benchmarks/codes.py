@@ -8,7 +8,7 @@ import torch
 from timing import ROOT, seconds
 
 from models import checkpoint
-from tabs import codes
+from tabs import codes, codes_kind
 from tabs.codes_picture import KINDS
 from training import table
 
@@ -17,7 +17,7 @@ LINES = ("shift 1 0 wrap", "splice 3 x", "rotate 1", "negate", "undo")
 
 def edit_ms(kind: str) -> float:
     """One edit of five different ones, on a board that has four edits already."""
-    board = codes.on_kind(kind)[0]
+    board = codes_kind.on_kind(kind)[0]
     for line in LINES[:-1]:
         board, _ = codes.on_edit(board | {"line": line})
     return 1e3 * seconds(lambda: [codes.on_edit(board | {"line": line}) for line in LINES], 9) / 5

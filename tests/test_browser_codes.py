@@ -107,9 +107,9 @@ def test_paint_pick_and_replace_cells(visit):
 
 def starts():
     """The pictures that the tab begins with."""
-    from tabs import codes
+    from tabs import codes_kind
 
-    return codes.starts("digits")
+    return codes_kind.starts("digits")
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -9,7 +9,7 @@ from PIL import Image
 from standin import CODES, NOISE, load, serving
 from test_tab_codes import same
 
-from tabs import codes, codes_api, codes_view, common
+from tabs import codes_api, codes_kind, codes_view, common
 
 pytestmark = NOISE
 
@@ -17,7 +17,7 @@ pytestmark = NOISE
 @pytest.fixture(autouse=True)
 def _model(monkeypatch):
     monkeypatch.setattr(common, "_load", load)
-    codes.starts.cache_clear()
+    codes_kind.starts.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def client():
 
 
 def test_a_digit_of_the_networks_size_is_taken_as_it_is(client, tmp_path):
-    digit = (codes.starts("digits")[2][0] * 200).byte().numpy()
+    digit = (codes_kind.starts("digits")[2][0] * 200).byte().numpy()
     digit[0] = digit[-1] = digit[:, 0] = digit[:, -1] = 0
     expected = load("codes-digits").encode(torch.from_numpy(digit)[None, None].float() / 255)
     for name, pixels in (("light", digit), ("dark", 255 - digit)):
@@ -39,7 +39,9 @@ def test_a_digit_of_the_networks_size_is_taken_as_it_is(client, tmp_path):
 
 
 def test_endpoints_encode_edit_and_sample_as_the_models_do(client, tmp_path):
-    face = (codes.starts("faces")[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    face = (
+        (codes_kind.starts("faces")[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    )
     Image.fromarray(face).save(tmp_path / "face.png")
     found = client.predict(handle_file(tmp_path / "face.png"), "faces", api_name="/encode_codes")
     book = load("codes-faces")

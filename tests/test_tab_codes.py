@@ -10,7 +10,7 @@ from standin import CODES, NOISE, load
 from test_codes_pretrained import made as small_model
 
 from models import align, codes_pretrained, images
-from tabs import codes, codes_board, codes_picture, codes_view, common
+from tabs import codes, codes_board, codes_kind, codes_picture, codes_view, common
 from tabs.codes_picture import KINDS
 
 pytestmark = NOISE
@@ -20,12 +20,12 @@ STROKES = [[[60, 200, 200], [60, 60, 200]], [[60, 200], [220, 220]]]
 @pytest.fixture(autouse=True)
 def _model(monkeypatch):
     monkeypatch.setattr(common, "_load", load)
-    for cached in (codes.starts, codes_view.colours, codes_view.atlas_value):
+    for cached in (codes_kind.starts, codes_view.colours, codes_view.atlas_value):
         cached.cache_clear()
 
 
 def board(kind="digits", **change):
-    return codes.on_kind(kind)[0] | change
+    return codes_kind.on_kind(kind)[0] | change
 
 
 def edited(kind, *lines):
@@ -47,7 +47,7 @@ def same(shown, expected):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_board_shows_what_the_model_makes_of_its_pictures(kind):
     value, book = board(kind), load(f"codes-{kind}")
-    made = codes.starts(kind)
+    made = codes_kind.starts(kind)
     for slot, picture in zip(codes_board.SLOTS, made[:2], strict=True):
         grid = book.encode(picture[None])
         assert value[slot] == grid[0].tolist()
@@ -130,7 +130,7 @@ def test_open_cells_are_completed_by_the_prior_and_kept_as_an_edit():
 
 def test_a_picture_goes_where_it_is_wanted_and_the_edits_stay():
     value, _ = edited("digits", "flip x")
-    made = codes.starts("digits")
+    made = codes_kind.starts("digits")
     after = codes.on_pick(value, {"chosen": 4}, made, "digits", "B")
     grid = load("codes-digits").encode(made[4][None])[0].tolist()
     assert (after["second"], after["first"], after["chain"]) == (grid, value["first"], ["flip x"])
@@ -139,7 +139,7 @@ def test_a_picture_goes_where_it_is_wanted_and_the_edits_stay():
 
 def test_sampling_fills_the_strip_with_what_the_prior_draws():
     strip, made = codes.on_sample("digits", "3", 0.7, 4, 11)
-    grids = load("prior-digits").sample(codes.SHOWN, "3", None, 0.7, 4, 11)
+    grids = load("prior-digits").sample(codes_kind.SHOWN, "3", None, 0.7, 4, 11)
     expected = load("codes-digits").decode(grids)
     assert torch.equal(torch.stack(made), expected)
     same(opened(strip["tiles"][2]), codes_view.pixels(expected[2], "digits"))
@@ -215,7 +215,7 @@ def test_anyones_model_is_one_more_codebook(monkeypatch, tmp_path):
     monkeypatch.setenv(codes_picture.SOURCE, str(tmp_path))
     book = codes_pretrained.load(tmp_path)
     value = board(codes_picture.OWN)
-    first = codes.starts(codes_picture.OWN)[0]
+    first = codes_kind.starts(codes_picture.OWN)[0]
     assert first.shape == (3, 256, 256)
     assert value["first"] == book.encode(first[None])[0].tolist()
     value, _ = codes.on_edit(value | {"line": "flip x"})
