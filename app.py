@@ -5,7 +5,7 @@ import threading
 
 import gradio as gr
 
-from tabs import codes, common, inpaint, sketch
+from tabs import codes, common, gate, inpaint, leftovers, sketch, studio
 
 ACCENT = gr.themes.Color(
     c50="#fff4ed", c100="#ffe5d5", c200="#fec7aa", c300="#fda174", c400="#f9723c", c500="#de4914",
@@ -28,7 +28,7 @@ CelebA's faces, for non-commercial research. Nothing you draw or send is kept.""
 
 def build() -> gr.Blocks:
     """The page with all its tabs."""
-    with gr.Blocks(
+    with studio.Studio(
         title="Latent Studio", analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
         gr.Markdown(HEADER, elem_classes="header")
@@ -40,7 +40,7 @@ def build() -> gr.Blocks:
             with gr.Tab("Codes", id="codes"):
                 codes.build()
         gr.Markdown(CREDIT, elem_classes="credit")
-    return demo.queue(max_size=32)
+    return demo.queue(max_size=32, api_open=False)  # no road past the queue
 
 
 def launch(demo: gr.Blocks, **where) -> threading.Thread:
@@ -57,6 +57,9 @@ def launch(demo: gr.Blocks, **where) -> threading.Thread:
         max_file_size="8mb",
         ssr_mode=False,
         show_error=True,  # else Gradio's own refusals reach an API client without their sentence
+        enable_monitoring=False,
+        state_session_capacity=400,  # pages open at once; each holds 0.2 MB and its pictures
+        app_kwargs={"middleware": [(gate.Gate, (), {})], "lifespan": leftovers.tidied},
         prevent_thread_lock=True,
         **where,
     )
@@ -73,6 +76,6 @@ def warm() -> None:
 
 
 if __name__ == "__main__":
-    studio = build()
-    launch(studio)
-    studio.block_thread()
+    page = build()
+    launch(page)
+    page.block_thread()

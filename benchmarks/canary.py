@@ -1,4 +1,4 @@
-"""Traps for what the app must never do: read a foreign file, or speak to anyone but its visitors."""
+"""Traps for what the app must never do: read a foreign file, or call anybody up."""
 
 import secrets
 import socket

@@ -27,7 +27,7 @@ from benchmarks.visitor import API, Reply, ask, client, heard, send, upload, who
 
 AT_ONCE = 8
 SHARES = {"call": 45, "event": 20, "picture": 8, "body": 10, "road": 12, "stray": 5}
-KEPT = 40  # findings of one kind that are printed
+PRINTED = 8  # findings of one kind
 
 
 class Siege:
@@ -72,8 +72,9 @@ class Siege:
         """Count a reply, and keep it if it must not be."""
         self.thrown[kind] += 1
         self.replies[reply.kind] += 1
-        for complaint in complaints(reply, self.traps.secret):
-            self.findings.setdefault(complaint, []).append(f"{kind} {number}: {str(what)[:300]}")
+        for complaint, words in complaints(reply, self.traps.secret).items():
+            text = f"{words[:200]!r} to {kind} {number}: {str(what)[:200]}"
+            self.findings.setdefault(complaint, []).append(text)
 
     async def _call(self, dice: random.Random, number: int) -> None:
         name = dice.choice(list(self.calls))
@@ -164,7 +165,9 @@ class Siege:
             "seed": self.seed,
             "requests": dict(self.thrown),
             "replies": dict(self.replies.most_common()),
-            "findings": {what: [len(all_), *all_[:3]] for what, all_ in self.findings.items()},
+            "findings": {
+                what: [len(all_), *all_[:PRINTED]] for what, all_ in self.findings.items()
+            },
         }
 
 

@@ -1,4 +1,4 @@
-"""What a hostile visitor sends: broken pictures, mutated arguments, paths to other people's files."""
+"""What a hostile visitor sends: broken pictures, mutated arguments, paths to foreign files."""
 
 import io
 import json
@@ -18,6 +18,10 @@ from benchmarks.serving import ROOT
 FACE = ROOT / "tabs/assets/faces/face-00.png"
 DEEP = "deep-place-{}"  # stands for that many nested lists, which json.dumps could not write
 META = {"_type": "gradio.FileData"}
+ROADS = (
+    *("/gradio_api/file=", "/file=", "/gradio_api/file/", "/gradio_api/proxy=", "/?deep_link="),
+    *("/static/", "/assets/", "/svelte/"),
+)
 NUMBERS = (
     *(0, -1, 1, 2, 0.5, -0.0, 7, 64, 65, 257, 2**31 - 1, 2**31, 2**63, -(2**63) - 1, 10**30),
     *(1e308, -1e308, 5e-324, float("nan"), float("inf"), float("-inf"), True, False),
@@ -139,18 +143,22 @@ def bodies(good: dict) -> list[str | bytes]:
     return [
         *("", " ", "{", "[]", "null", "7", '"x"', "{}", '{"data": null}', '{"data": {}}', "\x00"),
         *('{"data": [1e999]}', '{"data": [NaN, -Infinity]}', '{"data": "x"}', text[:-3], text * 2),
-        *(b"\xff\xfe\x00", b'{"data": ["\xff"]}', '{"data": ["\\ud800"]}', '{"data": [], "data": 1}'),
+        *(b"\xff\xfe\x00", b'{"data": ["\xff"]}', '{"data": ["\\ud800"]}'),
         '{"data": [' + "9" * 6000 + "]}", "[" * 100_000, '{"a":' * 50_000, huge,
         '{"data": [], "session_hash": 7}', '{"data": [], "fn_index": "x"}', '{"__proto__": {}}',
     ]  # fmt: skip
 
 
 def bomb(side: int) -> bytes:
-    """A PNG of `side` x `side` grey pixels in a few kilobytes, written row by row."""
-    press, row = zlib.compressobj(9), b"\0" * (side + 1)
-    rows = b"".join(press.compress(row) for _ in range(side)) + press.flush()
+    """A PNG of `side` x `side` black pixels, `side` a multiple of 100, in about 1/1000 of that."""
+    press = zlib.compressobj(9, zlib.DEFLATED, -15)
+    rows = b"\0" * (100 * (side + 1))
+    block = press.compress(rows) + press.flush(zlib.Z_FULL_FLUSH)  # may stand any number of times
+    total = side * (side + 1)
+    sums = struct.pack(">HH", total % 65521, 1)  # Adler-32 of so many zeros
+    data = b"\x78\x9c" + block * (side // 100) + b"\x03\0" + sums
     head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    parts = [(b"IHDR", head), (b"IDAT", rows), (b"IEND", b"")]
+    parts = [(b"IHDR", head), (b"IDAT", data), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts)
 
 

@@ -13,25 +13,25 @@ INNARDS = re.compile(
 LONGEST = 300  # characters that somebody reads
 
 
-def complaints(reply: Reply, secret: str) -> list[str]:
-    """What is wrong with a reply; nothing, if it is an answer or a refusal in one sentence."""
-    found = []
+def complaints(reply: Reply, secret: str) -> dict[str, str]:
+    """What is wrong with a reply, and its words; nothing with an answer or a short sentence."""
+    found = {}
     if reply.kind == "lost":
-        found.append(f"no answer: {reply.text}")
+        found["no answer"] = reply.text
     if reply.status >= 500 and reply.kind != "full":
-        found.append(f"status {reply.status}")
+        found[f"status {reply.status}"] = reply.text
     if secret in reply.text:
-        found.append("the canary's secret")
+        found["the canary's secret"] = reply.text
     if reply.kind not in ("complete", "lost"):
         said = sentence(reply)
         if said is None:
-            found.append(f"no sentence: {reply.text[:200]}")
+            found["an error without a sentence"] = reply.text
         elif INNARDS.search(said):
-            found.append(f"innards: {said[:200]}")
+            found["innards in an error"] = said
         elif not readable(said):
-            found.append(f"not one short sentence: {said[:200]!r}")
+            found["not one short sentence"] = said
     elif "Traceback" in reply.text or 'File "/' in reply.text:
-        found.append("a stack trace")
+        found["a stack trace"] = reply.text
     return found
 
 

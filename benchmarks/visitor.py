@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import httpx
 
 API = "/gradio_api"
-LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=200)
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=200, keepalive_expiry=2)
 
 
 class Reply(NamedTuple):

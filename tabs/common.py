@@ -16,6 +16,9 @@ except ImportError:
 
 ASSETS = Path(__file__).parent / "assets"
 MAX_SEED = 2**31 - 1
+NOT_UPLOADED = (
+    "The picture must be uploaded: with gradio_client, pass handle_file('your_picture.png')."
+)
 
 _loading = threading.Lock()
 
@@ -101,9 +104,7 @@ def uploaded(file: object) -> Path:
         place = Path(path).resolve()
         if place.is_relative_to(Path(get_upload_folder()).resolve()) and place.is_file():
             return place
-    raise problem(
-        "The picture must be uploaded: with gradio_client, pass handle_file('your_picture.png')."
-    )
+    raise problem(NOT_UPLOADED)
 
 
 async def keep_upload(path: str) -> str:
