@@ -13,11 +13,13 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from benchmarks.serving import CALLS, Served, serving
+from benchmarks.serving import CALLS, ROOT, Served, serving
 from benchmarks.slow import dawdling
 from benchmarks.visitor import Visitor, client, whole
 
@@ -71,7 +73,10 @@ async def warmed(served: Served) -> dict[str, list]:
             _, reply = await Visitor(http, {name: given}, 0).visit(120)
             if reply.kind != "complete":
                 raise SystemExit(f"{name} does not answer: {reply}")
-    await asyncio.sleep(3)
+    before = 0.0
+    while abs(served.megabytes() - before) > 0.5:
+        before = served.megabytes()
+        await asyncio.sleep(2)
     return calls
 
 
@@ -170,9 +175,11 @@ async def beside_slow_ones(served: Served, slow: int, seconds: float) -> dict[st
     return said
 
 
-def run(scenario: Callable[..., Awaitable[dict]], *how: float, **env: str) -> dict[str, Any]:
+def run(
+    place: Path, env: dict[str, str], scenario: Callable[..., Awaitable[dict]], *how: float
+) -> dict[str, Any]:
     """A scenario with an app of its own."""
-    with serving(**env) as served:
+    with serving(place=place, **env) as served:
         found = asyncio.run(scenario(served, *how))
         if served.app.poll() is not None:
             raise SystemExit("the app has died")
@@ -187,15 +194,17 @@ def main() -> None:
     parser.add_argument("--endurance", type=int, default=0)
     parser.add_argument("--slow", type=int, default=0)
     parser.add_argument("--env", nargs="*", default=[], help="NAME=value for the app")
+    parser.add_argument("--place", type=Path, default=ROOT, help="the folder with app.py")
     asked = parser.parse_args()
     env = dict(pair.split("=", 1) for pair in asked.env)
     said: dict[str, Any] = {"env": env}
+    own = partial(run, asked.place, env)
     if asked.clients:
-        said["crowds"] = [run(busy, count, asked.seconds, **env) for count in asked.clients]
+        said["crowds"] = [own(busy, count, asked.seconds) for count in asked.clients]
     if asked.endurance:
-        said["endurance"] = run(endure, asked.endurance, **env)
+        said["endurance"] = own(endure, asked.endurance)
     if asked.slow:
-        said["slow_visitors"] = run(beside_slow_ones, asked.slow, asked.seconds, **env)
+        said["slow_visitors"] = own(beside_slow_ones, asked.slow, asked.seconds)
     print(json.dumps(said, indent=2))
 
 

@@ -135,5 +135,7 @@ async def say(send: Send, status: int) -> None:
     """A refusal as Gradio's clients read it."""
     text = json.dumps({"detail": REASONS[status]}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
+    if status == 408:
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": text})

@@ -11,6 +11,7 @@ import gradio as gr
 from tabs.common import NOT_UPLOADED, problem
 
 AMISS = "This request cannot be carried out: one of its values is not what is expected here."
+CHOICES = "is not in the list of choices"  # Gradio then shows the value's type, and all choices
 # Figures of its own that Gradio makes anew after each call, from the last so many calls.
 QUIET = {"GRADIO_ANALYTICS_MAX_EVENTS": "100", "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000"}
 
@@ -39,7 +40,7 @@ class Studio(gr.Blocks):
         try:
             return await super().process_api(*call, **how)
         except Exception as error:
-            if type(error) is gr.Error:
+            if type(error) is gr.Error and CHOICES not in error.message:
                 raise
             traceback.print_exc()
             raise problem(AMISS) from error

@@ -12,7 +12,7 @@ from standin import NOISE, page
 
 from benchmarks.serving import FACE
 from benchmarks.visitor import API, ask, client, heard, send, upload
-from tabs import gate
+from tabs import gate, studio
 
 pytestmark = NOISE
 STROKES = [[[40, 200], [60, 60]]]
@@ -21,7 +21,8 @@ FULL = [STROKES, "any", 2, 1.0, 0]
 
 def told(address: str, road: str, body: str) -> tuple[int, str]:
     """Status and sentence of a posted request."""
-    answer = httpx.post(address.rstrip("/") + API + road, content=body)
+    kind = {"Content-Type": "application/json"}
+    answer = httpx.post(address.rstrip("/") + API + road, content=body, headers=kind)
     return answer.status_code, answer.json()["detail"]
 
 
@@ -87,8 +88,21 @@ def test_a_link_is_not_fetched(address, monkeypatch, link, place):
 
 def test_what_trips_gradio_is_a_sentence(address):
     reply = asked(address, "/complete_sketch", [STROKES, {"path": "x", "meta": 7}, 2, 1.0, 0])
-    assert reply.value()["error"].startswith("This request cannot be carried out")
+    assert reply.value()["error"] == studio.AMISS
     assert asked(address, "/complete_sketch", FULL).kind == "complete"
+
+
+def test_a_choice_that_is_none_is_a_sentence(address):
+    async def one():
+        async with client(address) as http:
+            page = (await http.get("/config")).json()
+            fill = next(f for f in page["dependencies"] if f["api_name"] == "on_fill")
+            body = {"data": [None] * 7, "fn_index": fill["id"], "session_hash": "one"}
+            body["data"][2] = "x" * 1000
+            where = f"{API}/queue/data?session_hash=one"
+            return await send(http, f"{API}/queue/join", json.dumps(body), where)
+
+    assert asyncio.run(one()).value()["error"] == studio.AMISS
 
 
 def test_an_unknown_event_is_over(address):
@@ -153,8 +167,8 @@ def test_a_large_file_is_refused_and_two_as_well(address):
 
 def test_a_body_that_does_not_come_is_given_up(monkeypatch):
     monkeypatch.setattr(gate, "PATIENCE", 0.3)
-    with page(monkeypatch) as studio:
-        host, port = "127.0.0.1", studio.server_port
+    with page(monkeypatch) as served:
+        host, port = "127.0.0.1", served.server_port
         for road, kind in (("upload", "multipart/form-data; boundary=x"), ("queue/join", "a/b")):
             head = f"POST {API}/{road} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99\r\n"
             with socket.create_connection((host, port), 20) as link:
@@ -174,7 +188,7 @@ def test_a_full_queue_is_told_apart(monkeypatch):
                 *(send(http, f"{API}/call/complete_sketch", body) for _ in range(12))
             )
 
-    with page(monkeypatch) as studio:
-        studio._queue.max_size = 2
-        replies = asyncio.run(crowd(studio.local_url))
+    with page(monkeypatch) as served:
+        served._queue.max_size = 2
+        replies = asyncio.run(crowd(served.local_url))
     assert {reply.kind for reply in replies} == {"complete", "full"}

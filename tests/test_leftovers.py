@@ -80,7 +80,6 @@ def kept(studio: gr.Blocks) -> dict[str, int]:
     return {
         "sessions": len(studio.app.state_holder.session_data),
         "times": len(studio.app.state_holder.time_last_used),
-        "events": len(studio._queue.event_ids_to_events),
     }
 
 
