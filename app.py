@@ -28,9 +28,7 @@ CelebA's faces, for non-commercial research. Nothing you draw or send is kept.""
 
 def build() -> gr.Blocks:
     """The page with all its tabs."""
-    with studio.Studio(
-        title="Latent Studio", analytics_enabled=False, delete_cache=(3600, 3600)
-    ) as demo:
+    with studio.Studio("Latent Studio") as demo:
         gr.Markdown(HEADER, elem_classes="header")
         with gr.Tabs():
             with gr.Tab("Sketch", id="sketch"):

@@ -19,13 +19,13 @@ QUIET = {"GRADIO_ANALYTICS_MAX_EVENTS": "100", "GRADIO_ANALYTICS_CACHE_FREQUENCY
 class Studio(gr.Blocks):
     """Blocks whose API says what is wrong, opens no links, and forgets a caller once answered."""
 
-    def __init__(self, **layout: Any) -> None:
+    def __init__(self, title: str) -> None:
         user = os.getuid() if hasattr(os, "getuid") else "files"
         own = Path(tempfile.gettempdir()) / f"latent-studio-{user}"
         os.environ.setdefault("GRADIO_TEMP_DIR", str(own))  # to be swept: not shared with others
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        super().__init__(**layout)
+        super().__init__(title=title, analytics_enabled=False, delete_cache=(3600, 3600))
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         """Enough values, and none that Gradio would fetch from somewhere."""
