@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.serving import CALLS, ROOT, Served, serving
+from benchmarks.serving import CALLS, ROOT, Served, machine_busy_s, serving
 from benchmarks.slow import dawdling
 from benchmarks.visitor import Visitor, client, whole
 
@@ -109,7 +109,10 @@ async def busy(served: Served, count: int, seconds: float) -> dict[str, Any]:
     before, tally = served.megabytes(), Tally()
     peak = [before]
     watcher = asyncio.create_task(watch(served, peak))
+    own, here, whole_machine = served.cpu_s(), time.process_time(), machine_busy_s()
     took = await crowd(served, calls, count, seconds, tally)
+    own, here = served.cpu_s() - own, time.process_time() - here
+    others = machine_busy_s() - whole_machine - own - here
     watcher.cancel()
     after = served.megabytes()
     await asyncio.sleep(REST)
@@ -118,6 +121,8 @@ async def busy(served: Served, count: int, seconds: float) -> dict[str, Any]:
         "clients": count,
         "seconds": round(took, 1),
         "per_second": round(sum(map(len, tally.took.values())) / took, 2),
+        "cpu_ms_per_call": round(1000 * own / max(tally.done, 1)),
+        "cores_used": {"app": round(own / took, 2), "others": round(others / took, 2)},
         "ms": spread(tally.times()),
         "endpoints_ms": {name: spread(times) for name, times in sorted(tally.took.items())},
         "queue_full": tally.refused,

@@ -40,6 +40,11 @@ class Served(NamedTuple):
         """Resident memory of the process and all that it started."""
         return round(sum(_resident(pid) for pid in _family(self.app.pid)) / 1024, 1)
 
+    def cpu_s(self) -> float:
+        """Seconds of computing that the app has used so far, in all its threads."""
+        fields = Path(f"/proc/{self.app.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def kept(self) -> tuple[int, float]:
         """How many files lie in its upload folder, and their MB."""
         sizes = []
@@ -97,6 +102,12 @@ def _wait(app: subprocess.Popen, url: str) -> None:
             if app.poll() is not None or time.perf_counter() - began > PATIENCE:
                 raise SystemExit(f"app.py did not answer in {PATIENCE} s") from None
             time.sleep(0.1)
+
+
+def machine_busy_s() -> float:
+    """Seconds of computing that all processes of the machine have used so far."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(pid: int) -> int:
