@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -47,6 +48,11 @@ def component(value: dict, name: str, **layout) -> gr.HTML:
         apply_default_css=False,
         **layout,
     )
+
+
+def part(value: object, name: str) -> Any:
+    """What a component's value has under `name`; None where it has no such thing."""
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def problem(text: str) -> gr.Error:

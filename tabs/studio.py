@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.exceptions import InvalidPathError
 
 from tabs.common import NOT_UPLOADED, problem
 
@@ -39,6 +40,8 @@ class Studio(gr.Blocks):
         """As Gradio does it, but what it or we trip over is a sentence, and a trace in the log."""
         try:
             return await super().process_api(*call, **how)
+        except InvalidPathError as error:
+            raise problem(NOT_UPLOADED) from error
         except Exception as error:
             if type(error) is gr.Error and CHOICES not in error.message:
                 raise

@@ -5,14 +5,18 @@ import json
 import socket
 from pathlib import Path
 
+import gradio as gr
 import httpx
+import numpy as np
 import pytest
 from gradio.utils import get_upload_folder
-from standin import NOISE, page
+from standin import NOISE, load, page
 
 from benchmarks.serving import FACE
 from benchmarks.visitor import API, ask, client, heard, send, upload
-from tabs import gate, studio
+from tabs import codes, common, gate, inpaint, studio
+from tabs.face_photo import Portrait
+from tabs.inpaint_view import Fills
 
 pytestmark = NOISE
 STROKES = [[[40, 200], [60, 60]]]
@@ -192,3 +196,25 @@ def test_a_full_queue_is_told_apart(monkeypatch):
         served._queue.max_size = 2
         replies = asyncio.run(crowd(served.local_url))
     assert {reply.kind for reply in replies} == {"complete", "full"}
+
+
+VALUES = [None, [], "x", 7, [[1]], {"chosen": [1]}, {"presets": 7}, {"eyes": {}}, {"open": 7}, {}]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=str)
+def test_a_handler_refuses_a_value_that_is_none_of_its_component(monkeypatch, value):
+    monkeypatch.setattr(common, "_load", load)
+    made = Fills(Portrait("x", None), {}, ["x"], np.zeros((1, 2, 3, 8, 8)), [["", ""]], "", "")
+    handlers = (
+        lambda: inpaint.on_sample(value),
+        lambda: inpaint.on_eyes(value, Portrait(FACE["path"], None)),
+        lambda: inpaint.on_glasses(value),
+        lambda: inpaint.on_download({"chosen": value or 7}, made),
+        lambda: codes.on_pick({}, value, (), "digits", "A"),
+        lambda: codes.on_edit(value),
+        lambda: codes.on_chain(value, "negate"),
+        lambda: codes.on_complete(value, "any", 1.0, 0, 0),
+    )
+    for handler in handlers:
+        with pytest.raises(gr.Error, match=r"\.['\"]$"):
+            handler()
