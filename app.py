@@ -38,7 +38,8 @@ def build() -> gr.Blocks:
             with gr.Tab("Codes", id="codes"):
                 codes.build()
         gr.Markdown(CREDIT, elem_classes="credit")
-    return demo.queue(max_size=32, api_open=False)  # no road past the queue
+    # 32 wait 2.5 s on two cores; one model at a time keeps the order of a visitor's events.
+    return demo.queue(max_size=32, default_concurrency_limit=1, api_open=False)
 
 
 def launch(demo: gr.Blocks, **where) -> threading.Thread:
@@ -74,6 +75,7 @@ def warm() -> None:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # with two, calls wait for each other's threads
     page = build()
     launch(page)
     page.block_thread()
