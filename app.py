@@ -5,7 +5,7 @@ import threading
 
 import gradio as gr
 
-from tabs import codes, common, inpaint, sketch
+from tabs import codes, common, gate, inpaint, leftovers, share, sketch, studio
 
 ACCENT = gr.themes.Color(
     c50="#fff4ed", c100="#ffe5d5", c200="#fec7aa", c300="#fda174", c400="#f9723c", c500="#de4914",
@@ -24,28 +24,21 @@ picture's codes apart."""
 CREDIT = """Trained on Google's [Quick, Draw!](https://github.com/googlecreativelab/quickdraw-dataset)
 drawings, [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), on MNIST's digits, and on
 CelebA's faces, for non-commercial research. Nothing you draw or send is kept."""
-TABS = {"sketch": sketch, "inpaint": inpaint, "codes": codes}
+TABS = dict(zip(share.TABS, (sketch, inpaint, codes), strict=True))
 
 
 def build() -> gr.Blocks:
     """The page with all its tabs."""
-    with gr.Blocks(
-        title="Latent Studio", analytics_enabled=False, delete_cache=(3600, 3600)
-    ) as demo:
+    with studio.Studio("Latent Studio") as demo:
         gr.Markdown(HEADER, elem_classes="header")
         with gr.Tabs() as shown:
             for stem, tab in TABS.items():
                 with gr.Tab(stem.title(), id=stem):
                     tab.build()
         gr.Markdown(CREDIT, elem_classes="credit")
-        demo.load(opened, None, shown, api_visibility="private", show_progress="hidden")
-    return demo.queue(max_size=32)
-
-
-def opened(request: gr.Request):
-    """The tab that the page's address names, as in `?tab=codes`."""
-    tab = request.query_params.get("tab")
-    return gr.Tabs(selected=tab) if tab in TABS else gr.skip()
+        demo.load(share.opened, None, shown, api_visibility="private", show_progress="hidden")
+    # 32 wait 2.5 s on two cores; one model at a time keeps the order of a visitor's events.
+    return demo.queue(max_size=32, default_concurrency_limit=1, api_open=False)
 
 
 def launch(demo: gr.Blocks, **where) -> threading.Thread:
@@ -60,6 +53,9 @@ def launch(demo: gr.Blocks, **where) -> threading.Thread:
         max_file_size="8mb",
         ssr_mode=False,
         show_error=True,  # else Gradio's own refusals reach an API client without their sentence
+        enable_monitoring=False,
+        state_session_capacity=400,  # pages open at once; each holds 0.2 MB and its pictures
+        app_kwargs={"middleware": [(gate.Gate, (), {})], "lifespan": leftovers.tidied},
         prevent_thread_lock=True,
         **where,
     )
@@ -75,6 +71,7 @@ def warm() -> None:
 
 
 if __name__ == "__main__":
-    studio = build()
-    launch(studio)
-    studio.block_thread()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # with two, calls wait for each other's threads
+    page = build()
+    launch(page)
+    page.block_thread()

@@ -6,32 +6,17 @@ app.py`, and each endpoint asked through gradio_client. Prints seconds and MB as
 """
 
 import json
-import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
-from typing import Any
 
-from gradio_client import Client, handle_file
+from gradio_client import Client
 from huggingface_hub import metadata_load
+from serving import CALLS, ROOT, serving
 
 from training.publish import space_files
-
-ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 120  # s for the page to answer
-FACE = handle_file(str(ROOT / "tabs/assets/faces/face-00.png"))
-STROKES = [[[40, 200], [60, 60]], [[40, 40], [60, 200]]]
-CALLS: dict[str, tuple[Any, ...]] = {
-    "/complete_sketch": (STROKES, "any", 2),
-    "/inpaint_face": (FACE, [80, 120, 180, 220], "smile"),
-    "/encode_codes": (FACE, "faces"),
-    "/edit_codes": ([[0] * 7] * 7, "shift 1 0 wrap", "digits"),
-    "/sample_codes": ("digits", "3", 2),
-}  # endpoint -> how it is asked; a tab without a row fails
 
 
 def fill(place: Path) -> None:
@@ -76,33 +61,6 @@ def answers(url: str) -> dict[str, float]:
     return took
 
 
-def serve(python: Path, place: Path) -> tuple[float, dict[str, float]]:
-    """Seconds until `python app.py` answers, and those of each endpoint."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    env = {name: os.environ[name] for name in ("PATH", "HOME", "OMP_NUM_THREADS", "LANG")
-           if name in os.environ}  # fmt: skip
-    env |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
-    env |= {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
-    url = f"http://127.0.0.1:{port}"
-    began = time.perf_counter()
-    app = subprocess.Popen([str(python), "app.py"], cwd=place, env=env, stdout=sys.stderr)
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except OSError:
-                if app.poll() is not None or time.perf_counter() - began > PATIENCE:
-                    raise SystemExit(f"app.py did not answer in {PATIENCE} s") from None
-                time.sleep(0.1)
-        return round(time.perf_counter() - began, 1), answers(url)
-    finally:
-        app.terminate()
-        app.wait()
-
-
 def main() -> None:
     """Build, ask, print."""
     with tempfile.TemporaryDirectory(prefix="space-") as folder:
@@ -113,7 +71,8 @@ def main() -> None:
         python = install(home, alone)
         installed = round(time.perf_counter() - began, 1)
         fill(place)
-        starts, endpoints = serve(python, place)
+        with serving(python, place) as served:
+            endpoints = answers(served.url)
         freeze = [str(python), "-m", "pip", "freeze"]
         versions = subprocess.run(freeze, check=True, capture_output=True, text=True).stdout
         known = dict(line.split("==") for line in versions.splitlines() if "==" in line)
@@ -121,7 +80,7 @@ def main() -> None:
             "install_s": installed,
             "install_mb": megabytes(home),
             "files_mb": megabytes(place),
-            "start_s": starts,
+            "start_s": served.start_s,
             "first_call_s": endpoints,
             "versions": {name: known.get(name) for name in ("gradio", "torch", "spaces")},
         }

@@ -8,7 +8,7 @@ from gradio.context import Context
 from tabs import codes_api, codes_board, codes_kind, codes_picture, codes_view, pad, share
 from tabs.codes_kind import ABOUT, SHOWN, on_kind, tiles
 from tabs.codes_picture import KINDS
-from tabs.common import MAX_SEED, choice, number, problem
+from tabs.common import MAX_SEED, choice, number, part, problem
 
 SLOTS = ("A", "B")
 
@@ -20,7 +20,7 @@ def slot(name: object) -> str:
 
 def on_pick(board: dict, strip: dict, made: tuple, kind: str, into: str):
     """A picture of the strip goes into A or B."""
-    i = number((strip or {}).get("chosen"), "Picture", 0, len(made or ()) - 1, whole=True)
+    i = number(part(strip, "chosen"), "Picture", 0, len(made or ()) - 1, whole=True)
     return codes_board.put(board, kind, slot(into), made[i][None])
 
 
@@ -42,7 +42,7 @@ def on_drawing(board: dict, drawing: dict, kind: str, into: str):
 
 def on_edit(value: dict):
     """One more edit, or one less; what cannot be done changes nothing."""
-    board = codes_board.did(codes_board.read(value), str((value or {}).get("line", ""))[:4000])
+    board = codes_board.did(codes_board.read(value), str(part(value, "line") or "")[:4000])
     return codes_board.shown(board), board.text()
 
 
@@ -66,7 +66,7 @@ def on_sample(kind: str, label: str, temperature: float, top_k: float, seed: int
 def on_complete(value: dict, label: str, temperature: float, top_k: float, seed: int):
     """The open cells of the edited grid, drawn by the prior; one more edit of the chain."""
     board = codes_board.read(value)
-    cells = (value or {}).get("open") or []
+    cells = part(value, "open") or []
     if not isinstance(cells, list) or not cells:
         raise problem("Take Erase and open some cells of the edited codes first.")
     edited = codes_board.drawn(board).edited

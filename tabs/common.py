@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -16,6 +17,9 @@ except ImportError:
 
 ASSETS = Path(__file__).parent / "assets"
 MAX_SEED = 2**31 - 1
+NOT_UPLOADED = (
+    "The picture must be uploaded: with gradio_client, pass handle_file('your_picture.png')."
+)
 
 _loading = threading.Lock()
 
@@ -44,6 +48,11 @@ def component(value: dict, name: str, **layout) -> gr.HTML:
         apply_default_css=False,
         **layout,
     )
+
+
+def part(value: object, name: str) -> Any:
+    """What a component's value has under `name`; None where it has no such thing."""
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def problem(text: str) -> gr.Error:
@@ -101,9 +110,7 @@ def uploaded(file: object) -> Path:
         place = Path(path).resolve()
         if place.is_relative_to(Path(get_upload_folder()).resolve()) and place.is_file():
             return place
-    raise problem(
-        "The picture must be uploaded: with gradio_client, pass handle_file('your_picture.png')."
-    )
+    raise problem(NOT_UPLOADED)
 
 
 async def keep_upload(path: str) -> str:

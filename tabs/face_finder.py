@@ -1,5 +1,6 @@
 """Where the eyes are in a photograph: OpenCV's own cascades, which come with it."""
 
+import threading
 from functools import cache
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from jaxtyping import UInt8
 
 SIDE = 640  # px, the longer side at which faces are looked for
 LEFT, RIGHT = (0.31, 0.385), (0.69, 0.385)  # where a face's box has its eyes, if none are found
+
+_busy = threading.Lock()  # a cascade keeps the picture that it looks at: one thread at a time
 
 
 class Face(NamedTuple):
@@ -30,9 +33,10 @@ def find(photo: UInt8[np.ndarray, "h w 3"]) -> list[Face]:
     size = (max(1, round(photo.shape[1] / factor)), max(1, round(photo.shape[0] / factor)))
     grey = cv2.cvtColor(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     least = max(24, min(size) // 10)
-    boxes = _cascade("frontalface_alt2").detectMultiScale(grey, 1.1, 4, minSize=(least, least))
-    ordered = sorted((tuple(map(int, box)) for box in boxes), key=lambda box: -box[2])
-    return [_face(grey, box, factor) for box in ordered]
+    with _busy:
+        boxes = _cascade("frontalface_alt2").detectMultiScale(grey, 1.1, 4, minSize=(least, least))
+        ordered = sorted((tuple(map(int, box)) for box in boxes), key=lambda box: -box[2])
+        return [_face(grey, box, factor) for box in ordered]
 
 
 def _face(grey: UInt8[np.ndarray, "h w"], box: tuple[int, int, int, int], factor: float) -> Face:

@@ -6,7 +6,7 @@ import gradio as gr
 from gradio.context import Context
 
 from tabs import common, face_photo, inpaint_api, inpaint_view, share
-from tabs.common import MAX_SEED, choice, number, problem
+from tabs.common import MAX_SEED, choice, number, part, problem
 from tabs.face_photo import Portrait
 from tabs.inpaint_fill import GLASSES, MAX_COUNT, MAX_TEMPERATURE, SMILES, fill
 from tabs.inpaint_view import Fills
@@ -39,7 +39,7 @@ def on_sample(value: dict):
     """One of our own model's faces: its eyes are where CelebA has them."""
     from models import align, regions
 
-    chosen = choice((value or {}).get("chosen"), "Face", [str(i) for i in range(len(SAMPLES))])
+    chosen = choice(part(value, "chosen"), "Face", [str(i) for i in range(len(SAMPLES))])
     path = SAMPLES[int(chosen)]
     photo = face_photo.read(path)
     side = photo.shape[0] / regions.UNITS
@@ -53,7 +53,7 @@ def on_eyes(pad: dict, portrait: Portrait | None):
     if portrait is None:
         return gr.skip(), gr.skip(), gr.skip()
     photo = face_photo.read(portrait.path)
-    frame = face_photo.from_eyes(pad.get("eyes"))
+    frame = face_photo.from_eyes(part(pad, "eyes"))
     return portrait._replace(frame=frame), face_photo.value(photo, frame), inpaint_view.START
 
 
@@ -74,7 +74,7 @@ def on_fill(pad, portrait, smile, glasses, count, temperature, seed):
 
 def on_glasses(pad: dict):
     """Take glasses off: a hole where they are, and the wish."""
-    hole = (pad or {}).get("presets", {}).get("glasses")
+    hole = part(part(pad, "presets"), "glasses")
     if not hole:
         raise problem("Choose a face first.")
     return {**pad, "holes": [hole], "strokes": []}, GLASSES[1]
@@ -84,7 +84,10 @@ def on_download(shown: dict, made: Fills | None):
     """The chosen fill in the photo, at the photo's own size."""
     if made is None:
         raise problem("Fill a hole first.")
-    row, i = (shown or {}).get("chosen") or [0, 0]
+    chosen = part(shown, "chosen") or [0, 0]
+    if not isinstance(chosen, list) or len(chosen) != 2:
+        raise problem("Choose a fill first.")
+    row, i = chosen
     rows, count = made.squares.shape[:2]
     row = number(row, "Row", 0, rows - 1, whole=True)
     i = number(i, "Fill", 0, count - 1, whole=True)

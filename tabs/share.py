@@ -5,6 +5,7 @@ import gradio as gr
 from tabs import common
 from tabs.common import number
 
+TABS = ("sketch", "inpaint", "codes")
 MAX_QUERY = 8_000  # characters that are read of one setting
 
 
@@ -23,13 +24,19 @@ def panel(tab: str, inputs: list[gr.components.Component]) -> None:
     )
 
 
+def opened(request: gr.Request):
+    """The tab that the page's address names, as in `?tab=codes`."""
+    tab = request.query_params.get("tab")
+    return gr.Tabs(selected=tab) if tab in TABS else gr.skip()
+
+
 def asked(request: gr.Request, tab: str) -> dict[str, str]:
     """What the page's address says of a tab, as in `?tab=sketch&label=cat`; else nothing.
 
     An address without `tab` speaks of the first one.
     """
     told = dict(request.query_params)
-    return told if told.pop("tab", "sketch") == tab else {}
+    return told if told.pop("tab", TABS[0]) == tab else {}
 
 
 def figure(told: dict[str, str], name: str, low: float, high: float, whole: bool = True):

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import gradio as gr
 import pytest
 import torch
 from torch import Tensor, nn
@@ -113,11 +114,18 @@ def load(stem: str) -> nn.Module:
 @contextmanager
 def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The whole app on a free port, with stand-ins as its models: its address."""
+    with page(monkeypatch) as studio:
+        yield studio.local_url
+
+
+@contextmanager
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[gr.Blocks]:
+    """The same as Gradio's object."""
     monkeypatch.setattr(common, "_load", load)
     studio = app.build()
     warming = app.launch(studio, quiet=True)
     try:
-        yield studio.local_url
+        yield studio
     finally:
         warming.join()  # else it would go on with the next test's models and random numbers
         studio.close()

@@ -1,0 +1,96 @@
+"""Traps for what the app must never do: read a foreign file, or call anybody up."""
+
+import secrets
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.serving import ROOT
+
+
+class Canaries(NamedTuple):
+    """Files that hold a secret, and an address where nobody may knock."""
+
+    secret: str
+    files: list[Path]
+    listener: str
+    knocks: list[str]
+
+
+@contextmanager
+def canaries(uploads: Path) -> Iterator[Canaries]:
+    """Canaries in the repository, in the temporary folder, and behind links in `uploads`."""
+    secret = f"canary{secrets.token_hex(16)}"
+    knocks: list[str] = []
+    with (
+        tempfile.NamedTemporaryFile("w", dir=ROOT, prefix=".canary-", suffix=".tmp") as one,
+        tempfile.NamedTemporaryFile("w", prefix="canary-", suffix=".png") as two,
+        socket.create_server(("127.0.0.1", 0)) as server,
+    ):
+        for file in (one, two):
+            file.write(secret)
+            file.flush()
+        files = [Path(one.name), Path(two.name)]
+        folder = uploads / ("0" * 64)
+        folder.mkdir(parents=True, exist_ok=True)
+        links = [folder / "link.png", folder / "link.txt"]
+        for link, file in zip(links, files, strict=True):
+            link.symlink_to(file)
+        (folder / "out").symlink_to(ROOT)
+        threading.Thread(target=_listen, args=(server, knocks), daemon=True).start()
+        try:
+            listener = f"127.0.0.1:{server.getsockname()[1]}"
+            yield Canaries(secret, files, listener, knocks)
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            for link in (*links, folder / "out"):
+                link.unlink(missing_ok=True)
+
+
+def _listen(server: socket.socket, knocks: list[str]) -> None:
+    """Note who connects, until the socket is shut."""
+    while True:
+        try:
+            link, who = server.accept()
+        except OSError:
+            return
+        link.close()
+        knocks.append(f"{who}")
+
+
+def overhear(log: Path) -> None:
+    """From now on each place that this process looks up or connects to is a line in `log`."""
+
+    def hook(event: str, arguments: tuple) -> None:
+        if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+            place = arguments[0] if event == "socket.getaddrinfo" else arguments[1]
+            port = arguments[1] if event == "socket.getaddrinfo" else ""
+            with log.open("a") as file:
+                file.write(f"{event} {place} {port}\n")
+
+    sys.addaudithook(hook)
+
+
+def overheard_app(folder: Path) -> dict[str, str]:
+    """Environment that makes an app overhear itself into `folder`/places."""
+    script = f"""import pathlib, sys
+sys.path.append({str(ROOT)!r})
+from benchmarks import canary
+sys.path.pop()
+canary.overhear(pathlib.Path({str(folder / "places")!r}))
+"""
+    (folder / "sitecustomize.py").write_text(script)
+    (folder / "places").touch()
+    return {"PYTHONPATH": str(folder)}
+
+
+def strangers(folder: Path, url: str) -> list[str]:
+    """Where the app went that is not the app itself."""
+    own = url.rpartition(":")[2]
+    lines = (folder / "places").read_text().splitlines()
+    return [line for line in lines if own not in line]

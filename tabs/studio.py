@@ -1,0 +1,69 @@
+"""The page as Gradio serves it, with each failure told in a sentence and nothing kept for long."""
+
+import os
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.exceptions import InvalidPathError
+
+from tabs.common import NOT_UPLOADED, problem
+
+AMISS = "This request cannot be carried out: one of its values is not what is expected here."
+CHOICES = "is not in the list of choices"  # Gradio then shows the value's type, and all choices
+# Figures of its own that Gradio makes anew after each call, from the last so many calls.
+QUIET = {"GRADIO_ANALYTICS_MAX_EVENTS": "100", "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000"}
+
+
+class Studio(gr.Blocks):
+    """Blocks whose API says what is wrong, opens no links, and forgets a caller once answered."""
+
+    def __init__(self, title: str) -> None:
+        user = os.getuid() if hasattr(os, "getuid") else "files"
+        own = Path(tempfile.gettempdir()) / f"latent-studio-{user}"
+        os.environ.setdefault("GRADIO_TEMP_DIR", str(own))  # to be swept: not shared with others
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        super().__init__(title=title, analytics_enabled=False, delete_cache=(3600, 3600))
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        """Enough values, and none that Gradio would fetch from somewhere."""
+        wanted = len(block_fn.inputs)
+        if len(inputs) < wanted:
+            raise problem(f"This needs {wanted} values, not {len(inputs)}.")
+        if linked(inputs):
+            raise problem(NOT_UPLOADED)
+
+    async def process_api(self, *call: Any, **how: Any) -> dict[str, Any]:
+        """As Gradio does it, but what it or we trip over is a sentence, and a trace in the log."""
+        try:
+            return await super().process_api(*call, **how)
+        except InvalidPathError as error:
+            raise problem(NOT_UPLOADED) from error
+        except Exception as error:
+            if type(error) is gr.Error and CHOICES not in error.message:
+                raise
+            traceback.print_exc()
+            raise problem(AMISS) from error
+        finally:
+            session = how.get("session_hash")
+            if session and session == how.get("event_id"):  # a single call by nobody in particular
+                self.state_holder.session_data.pop(session, None)
+                self.state_holder.time_last_used.pop(session, None)
+
+
+def linked(values: object) -> bool:
+    """Whether a file's description somewhere inside names a link instead of an upload."""
+    left = [values]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            path = value.get("path")
+            if isinstance(path, str) and path.lower().lstrip().startswith(("http:", "https:")):
+                return True
+            left += value.values()
+        elif isinstance(value, list | tuple):
+            left += value
+    return False
