@@ -43,9 +43,9 @@ def build() -> gr.Blocks:
 
 def launch(demo: gr.Blocks, **where) -> threading.Thread:
     """Serve; the thread that is given back loads the models once the page answers."""
-    public = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
+    anywhere = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
     demo.launch(
-        server_name=os.environ.get("GRADIO_SERVER_NAME") or public,
+        server_name=os.environ.get("GRADIO_SERVER_NAME") or anywhere,
         theme=THEME,
         css_paths=[common.ASSETS / "studio.css", common.ASSETS / "codes.css"],
         footer_links=["api", "settings"],

@@ -1,10 +1,10 @@
 """What visitors leave behind: files in the upload folder, names in Gradio's lists."""
 
 import asyncio
-import os
+import re
 import stat
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from gradio.utils import get_upload_folder
 
 EVERY = 60  # s between two rounds
 AGE = 3600  # s for which a file is kept
+MADE = re.compile("[0-9a-f]{64}")  # a folder that holds one upload or result
+BROKEN_OFF = re.compile("tmp[a-z0-9_]{8}")  # an upload while it comes in, and if it never ends
 MOST = 2 * 2**30  # bytes kept at once; beyond them the oldest go first
 
 
@@ -38,24 +40,34 @@ async def go_round(page: gr.Blocks) -> None:
 def sweep(folder: Path, age: float, most: int) -> None:
     """Delete files older than `age` s, then the oldest until `most` bytes are left.
 
-    Gradio's own `delete_cache` knows neither broken-off uploads nor any limit of size.
+    Gradio's own `delete_cache` knows neither broken-off uploads nor any limit of size. Only what
+    has a name that Gradio gives is touched.
     """
     files, now = [], time.time()
-    for top, _, names in os.walk(folder, topdown=False):
-        for name in names:
-            path = Path(top, name)
-            with suppress(FileNotFoundError):
+    for place in [*_listed(folder)]:
+        if place.is_symlink() or not place.is_dir():
+            inside = [place] if BROKEN_OFF.fullmatch(place.name) else []
+        else:
+            inside = [*_listed(place)] if MADE.fullmatch(place.name) else []
+        for path in inside:
+            with suppress(OSError):
                 found = path.lstat()
                 size = found.st_size if stat.S_ISREG(found.st_mode) else 0
                 files.append((found.st_mtime, size, path))
-        with suppress(OSError):  # not empty
-            if Path(top) != folder and Path(top).stat().st_mtime < now - age:
-                Path(top).rmdir()
+        with suppress(OSError):  # something has just come in, or it is a link
+            if MADE.fullmatch(place.name) and not inside and place.lstat().st_mtime < now - age:
+                place.rmdir()
     left = sum(size for _, size, _ in files)
     for changed, size, path in sorted(files):
         if changed < now - age or left > most:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # gone, or a folder
+                path.unlink()
             left -= size
+
+
+def _listed(folder: Path) -> Iterator[Path]:
+    with suppress(OSError):  # gone, a file, somebody else's
+        yield from folder.iterdir()
 
 
 def forget(page: gr.Blocks) -> None:

@@ -27,33 +27,43 @@ def put(folder: Path, name: str, age: float, size: int = 1) -> Path:
 
 
 def test_old_files_are_deleted(tmp_path: Path):
-    young, old = put(tmp_path, "a/young.png", 50), put(tmp_path, "b/old.png", 70)
-    broken_off = put(tmp_path, "tmpabc", 70)
+    young, old = put(tmp_path, f"{'a' * 64}/young.png", 50), put(tmp_path, f"{'b' * 64}/x.png", 70)
+    broken_off, coming_in = put(tmp_path, "tmpabc_1234", 70), put(tmp_path, "tmpabc_1235", 0)
     leftovers.sweep(tmp_path, 60, 10**9)
-    assert young.exists()
-    assert not old.exists()
-    assert not broken_off.exists()
-    os.utime(tmp_path / "b", (time.time() - 70,) * 2)
+    assert [path.exists() for path in (young, old, broken_off, coming_in)] == [1, 0, 0, 1]
+    os.utime(old.parent, (time.time() - 70,) * 2)
     leftovers.sweep(tmp_path, 60, 10**9)
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a" * 64, "tmpabc_1235"}
+
+
+def test_what_gradio_did_not_make_stays(tmp_path: Path):
+    others = [put(tmp_path, name, 1000) for name in ("x.png", "tmp/x", "a/b/c", "tmpabc_1234.db")]
+    others += [put(tmp_path, f"{'a' * 64}/deeper/x", 1000), put(tmp_path, f"x{'a' * 64}/x", 1000)]
+    leftovers.sweep(tmp_path, 60, 0)
+    assert all(path.exists() for path in others)
 
 
 def test_the_oldest_make_room(tmp_path: Path):
-    files = [put(tmp_path, f"{i}/x.png", 50 - i, 100) for i in range(5)]
+    files = [put(tmp_path, f"{i:064x}/x.png", 50 - i, 100) for i in range(5)]
     leftovers.sweep(tmp_path, 60, 250)
     assert [path.exists() for path in files] == [False, False, False, True, True]
 
 
 def test_a_link_is_deleted_and_not_what_it_leads_to(tmp_path: Path):
-    other = put(tmp_path, "other/keep.txt", 1000)
-    folder = tmp_path / "uploads"
-    folder.mkdir()
-    for name, target in (("file", other), ("folder", other.parent), ("nowhere", tmp_path / "x")):
-        (folder / name).symlink_to(target)
-        os.utime(folder / name, (time.time() - 70,) * 2, follow_symlinks=False)
-    leftovers.sweep(folder, 60, 10**9)
+    other = put(tmp_path, f"other/{'b' * 64}/keep.txt", 1000)
+    folder = tmp_path / "uploads" / ("a" * 64)
+    folder.mkdir(parents=True)
+    links = {"file": other, "folder": other.parent, "nowhere": tmp_path / "x"}
+    for place, names in (
+        (folder, links),
+        (folder.parent, {"b" * 64: other.parent, "c" * 64: tmp_path / "x"}),
+    ):
+        for name, target in names.items():
+            (place / name).symlink_to(target)
+            os.utime(place / name, (time.time() - 70,) * 2, follow_symlinks=False)
+    leftovers.sweep(folder.parent, 60, 10**9)
     assert other.exists()
-    assert not (folder / "file").is_symlink()
+    assert [path for path in folder.iterdir()] == []
 
 
 def test_no_folder_is_no_error(tmp_path: Path):
