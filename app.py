@@ -71,7 +71,7 @@ def warm() -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # with two, calls wait for each other's threads
+    studio.sparing()
     page = build()
     launch(page)
     page.block_thread()

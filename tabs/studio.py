@@ -1,8 +1,10 @@
 """The page as Gradio serves it, with each failure told in a sentence and nothing kept for long."""
 
+import ctypes
 import os
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,19 @@ AMISS = "This request cannot be carried out: one of its values is not what is ex
 CHOICES = "is not in the list of choices"  # Gradio then shows the value's type, and all choices
 # Figures of its own that Gradio makes anew after each call, from the last so many calls.
 QUIET = {"GRADIO_ANALYTICS_MAX_EVENTS": "100", "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000"}
+
+M_ARENA_MAX = -8  # glibc's malloc.h
+
+
+def sparing() -> None:
+    """Settings of this process, before torch comes: one thread a call, two heaps for all threads.
+
+    Measured by benchmarks/load.py: calls wait for each other's threads, and each worker thread of
+    Gradio's would keep a heap of its own that grows.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with suppress(OSError, AttributeError):  # no glibc
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 class Studio(gr.Blocks):
