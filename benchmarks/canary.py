@@ -59,8 +59,8 @@ def _listen(server: socket.socket, knocks: list[str]) -> None:
             link, who = server.accept()
         except OSError:
             return
-        link.close()
         knocks.append(f"{who}")
+        link.close()
 
 
 def overhear(log: Path) -> None:

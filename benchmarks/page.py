@@ -22,7 +22,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 def sketch(page: Page) -> None:
     """A drawing of the page's own, finished."""
-    page.get_by_role("button", name="cat").first.click()
+    page.locator("[data-label='ice cream']").click()
     page.locator("#sketch-results .tiles button").first.wait_for()
 
 
@@ -90,6 +90,7 @@ def picture(browser: Browser, url: str, tab: str, folder: Path) -> None:
     page.locator(TABS[tab].ready).first.wait_for()
     TABS[tab].act(page)
     page.wait_for_timeout(2500)
+    page.evaluate("scrollTo(0, 0)")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{tab}.png"
     page.screenshot(path=file)

@@ -1,5 +1,6 @@
 """Started by `accelerate launch`: the gradients of the paper's CVAE after its first batch."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -29,3 +30,4 @@ if __name__ == "__main__":
         torch.save({"processes": acc.num_processes, "rows": len(batch.x), **gradients}, out)
     acc.wait_for_everyone()  # torch aborts where a peer leaves while another still talks to it
     acc.end_training()
+    os._exit(0)  # all is written; torch's threads, taken down at leisure, may still abort

@@ -105,6 +105,8 @@ def perfect_removal(judge: FaceJudge, plain: Pictures, seed: int) -> dict[str, f
         face += (glasses[..., :3] - face) * glasses[..., 3:]
     before, _ = judge.judge((worn * 255).round().astype(np.uint8))
     seen = before[:, judge.config.attributes.index("Eyeglasses")] > 0
+    if not seen.any():
+        return {"faces": 0}
     after, _ = judge.judge(plain)
     return {"faces": int(seen.sum())} | kept(judge, before[seen], after[seen])
 

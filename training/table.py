@@ -125,7 +125,8 @@ def inpaint_table(m: dict[str, Any]) -> str:
             f" Glasses off, {off['faces']} faces with clear ones: gone on {off['gone']:.0%}; "
             f"unchanged: {_kept(off)}."
         )
-    if truth := m.get("perfect_removal"):
+    truth = m.get("perfect_removal", {"faces": 0})
+    if truth["faces"]:
         lines[-1] += (
             f" A perfect removal would score {_kept(truth)}: so often the judge says the same of "
             f"{truth['faces']} faces before and after glasses are painted on them."
@@ -145,7 +146,7 @@ def inpaint_table(m: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _kept(found: dict[str, float]) -> str:
+def _kept(found: dict[str, float | int]) -> str:
     return ", ".join(f"{name} {found[f'{name}_kept']:.0%}" for name in ("Male", "Young", "Smiling"))
 
 
