@@ -23,7 +23,7 @@ Small latent-variable models to see and touch: finish a drawing, fill a hole in 
 picture's codes apart."""
 CREDIT = """Trained on Google's [Quick, Draw!](https://github.com/googlecreativelab/quickdraw-dataset)
 drawings, [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), on MNIST's digits, and on
-CelebA's faces, for non-commercial research. Nothing you draw or send is kept."""
+CelebA's faces, for non-commercial research. What you send is deleted within two hours."""
 TABS = dict(zip(share.TABS, (sketch, inpaint, codes), strict=True))
 
 

@@ -22,7 +22,10 @@ from training.judge import load_judge
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("config.json", "model.safetensors", "metrics.json", "README.md", "samples.png")
-SPACE = ("app.py", "models", "tabs", "checkpoints", "requirements.txt", "README.md", "LICENSE")
+SPACE = (
+    *("app.py", "models", "tabs", "checkpoints", "requirements.txt"),
+    *("README.md", "docs", "LICENSE", "SECURITY.md"),
+)
 TIMEOUT = 60.0  # s of silence
 
 
