@@ -35,7 +35,7 @@ class Config:
     stage_one_dir: Path = Path("runs/inpaint/stage-one")
     """The CVAE alone, as stage two found it."""
     paper_dir: Path = Path("runs/inpaint-paper/checkpoint")
-    """The paper's configuration, trained by `train_inpaint.py --architecture paper`."""
+    """The paper's configuration, trained by `train_inpaint_paper.py`."""
     judge_dir: Path = Path("checkpoints/inpaint-judge")
     remark: str = ""
     """A sentence under the table: how long each was trained, say."""

@@ -1,4 +1,4 @@
-"""Painted glasses: a face without any, seen through some, is a pair to learn their removal from."""
+"""Painted glasses: with them on a face that wears none, what a perfect removal gives is known."""
 
 import numpy as np
 from jaxtyping import Float
