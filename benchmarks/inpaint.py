@@ -28,7 +28,7 @@ def faces(size: int) -> FaceBatch:
     torch.manual_seed(0)
     image, mask = torch.rand(BATCH, 3, size, size), torch.zeros(BATCH, 1, size, size)
     mask[:, :, size // 2 :, size // 4 : -size // 4] = 1
-    flags = torch.rand(BATCH, 2) > 0.5
+    flags = torch.rand(BATCH, len(Config().model.attributes)) > 0.5
     return FaceBatch(image, mask, flags, flags.long(), flags).to(torch.device("cpu"))
 
 
@@ -38,7 +38,7 @@ def published_step() -> Callable[[], None]:
     optimizer = torch.optim.Adam(model.parameters(), 2e-4)
 
     def step() -> None:
-        out = model(batch.image * (1 - batch.mask), batch.told)
+        out = model(batch.image * (1 - batch.mask), batch.told[:, :2])
         recon = losses.bernoulli_nll(out.logits, batch.image).mean()
         loss = recon + 0.5 * out.posterior.kl().mean()
         optimizer.zero_grad()
@@ -51,12 +51,12 @@ def published_step() -> Callable[[], None]:
 def our_step(free: int) -> Callable[[], None]:
     """One step of ours: stage one where no row is free, else stage two."""
     batch, cfg = faces(Config().model.image_size), Config()
-    tutor = checkpoint.load("inpaint-tutor").requires_grad_(False)
-    model, critic, tutor = (
+    tutors = [checkpoint.load(path).requires_grad_(False) for path in cfg.tutors]
+    model, critic, *tutors = (
         part.to(memory_format=torch.channels_last)
-        for part in (Inpainter(cfg.model), critic_of(cfg, tutor), tutor)
+        for part in (Inpainter(cfg.model), critic_of(cfg, tutors[0]), *tutors)
     )
-    panel = Panel(critic, tutor)
+    panel = Panel(critic, *tutors)
     optimizer, critic_optimizer = (
         torch.optim.AdamW(part.parameters(), 1e-4, fused=True) for part in (model, critic)
     )

@@ -90,10 +90,12 @@ def paste(
     hole: Bool[np.ndarray, "h w"],
     frame: Frame,
     seam: float = 0.6,
+    changed: Bool[np.ndarray, "s s"] | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """`photo` with the networks' fill in its hole; every pixel outside stays as it is.
 
-    The seam, `seam` units wide, lies inside the hole: towards its edge the photo shows through.
+    The seam, `seam` units wide, lies inside the hole: towards its edge the photo shows through, as
+    it does where the networks have changed nothing (all of the hole unless `changed` is given).
     """
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
     if not len(rows):
@@ -104,17 +106,22 @@ def paste(
     square, step = frame.a**2 + frame.b**2, size / UNITS
     a, b = frame.a / square * step, frame.b / square * step
     x, y = frame.to_units(np.array([[left, top]], float))[0] * step
-    padded = Image.fromarray(np.pad(pixels, ((size, size), (size, size), (0, 0)), "edge"))
-    drawn = padded.transform(
-        (width, height),
-        Image.Transform.AFFINE,
-        (a, b, x + size, -b, a, y + size),
-        Image.Resampling.BICUBIC,
-    )
+
+    def warped(part: UInt8[np.ndarray, "..."], how: Image.Resampling) -> np.ndarray:
+        around = ((size, size), (size, size), (0, 0))[: part.ndim]
+        padded = Image.fromarray(np.pad(part, around, "edge"))
+        way = (a, b, x + size, -b, a, y + size)
+        drawn = padded.transform((width, height), Image.Transform.AFFINE, way, how)
+        return np.asarray(drawn, np.float32)
+
+    drawn = warped(pixels, Image.Resampling.BICUBIC)
     inside = hole[top:bottom, left:right]
     alpha = depth(inside, max(1, round(seam * frame.scale)))[..., None]
+    if changed is not None:
+        share = warped(changed.astype(np.uint8) * 255, Image.Resampling.BILINEAR)
+        alpha = alpha * share[..., None] / 255
     old = photo[top:bottom, left:right].astype(np.float32)
-    mixed = np.rint(old + alpha * (np.asarray(drawn, np.float32) - old)).clip(0, 255)
+    mixed = np.rint(old + alpha * (drawn - old)).clip(0, 255)
     result = photo.copy()
     result[top:bottom, left:right] = np.where(inside[..., None], mixed, old).astype(np.uint8)
     return result

@@ -16,10 +16,21 @@ from torch.nn import functional as F
 from models.blocks import FilmBlock, ResBlock, TransformerBlock, init_convolutions, over_places
 from models.face_judge import FaceJudge
 from models.gaussian import DiagonalGaussian
+from models.glasses_finder import GlassesFinder, to_go
 from models.inpaint_cvae import FaceCVAE
-from models.inpaint_detail import DetailContext, DetailNet, halved, pixels_of
+from models.inpaint_detail import DetailNet, FaceContext, halved, pixels_of
+from models.inpaint_wishes import (
+    FIRMLY,
+    OFF,
+    ON,
+    UNKNOWN,
+    Reader,
+    bare,
+    check,
+    keeping,
+    seeded_noise,
+)
 
-OFF, ON, UNKNOWN = range(3)
 PATCH = 4  # px at half size, the side of what one place of the core's finest map sees first
 
 
@@ -28,7 +39,7 @@ class InpaintConfig:
     """Rebuilds the network; saved beside the weights."""
 
     image_size: int = 128
-    attributes: tuple[str, ...] = ("Smiling", "Eyeglasses")
+    attributes: tuple[str, ...] = ("Smiling", "Eyeglasses", "Male", "Young")
     widths: tuple[int, int, int] = (64, 128, 192)
     """Channels at 1/8, 1/16 and 1/32 of the picture's size."""
     detail: int = 48
@@ -42,22 +53,6 @@ class InpaintConfig:
     def __post_init__(self):
         if self.image_size % 32 or self.image_size < 64:
             raise ValueError(f"image_size must be a multiple of 32, at least 64: {self.image_size}")
-
-
-class FaceContext(NamedTuple):
-    """What is known of the face: at full size, at half of it (`pixels_of`), features of each."""
-
-    full: DetailContext
-    pixels: Float[Tensor, "b 6 h2 w2"]
-    fine: Float[Tensor, "b c1 h8 w8"]
-    middle: Float[Tensor, "b c2 h16 w16"]
-    coarse: Float[Tensor, "b c3 h32 w32"]
-
-    def shared(self, count: int) -> "FaceContext":
-        """One face's, for `count` fills of it; those of `count` faces as they are."""
-        full, *rest = self
-        wide = [part.expand(count, -1, -1, -1) for part in (*full, *rest)]
-        return FaceContext(DetailContext(*wide[:2]), *wide[2:])
 
 
 class InpaintOutput(NamedTuple):
@@ -98,6 +93,7 @@ class Inpainter(nn.Module):
             nn.SiLU(),
         )
         self.posterior_head = nn.Linear(coarse, 2 * z)
+        self.reader = Reader(coarse, len(config.attributes))
 
         self.condition = nn.Sequential(nn.Linear(z + c, c), nn.SiLU())
         self.blocks3 = nn.ModuleList(FilmBlock(coarse, c) for _ in range(2))
@@ -114,6 +110,7 @@ class Inpainter(nn.Module):
         )
         init_convolutions(self)
         self.detail = DetailNet(config.detail, fine, c, config.tail)
+        self.finder = GlassesFinder()
 
     def context(
         self, image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
@@ -136,14 +133,26 @@ class Inpainter(nn.Module):
         mu, logvar = self.prior_mlp(pooled).float().chunk(2, 1)
         return DiagonalGaussian(mu, logvar.clamp(-8, 4))
 
+    def whole(
+        self, image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
+    ) -> Float[Tensor, "b c3 h32 w32"]:
+        """Features of the whole face; the network knows where the hole is, and sees beneath."""
+        image, mask = halved(image, mask)
+        return self.posterior_net(torch.cat([image - 0.5, mask], 1))
+
     def encode(
         self, image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
     ) -> DiagonalGaussian:
         """q(z | whole face, where the hole is), in float32."""
-        image, mask = halved(image, mask)
-        h = self.posterior_net(torch.cat([image - 0.5, mask], 1)).mean((2, 3))
+        h = self.whole(image, mask).mean((2, 3))
         mu, logvar = self.posterior_head(h).float().chunk(2, 1)
         return DiagonalGaussian(mu, logvar.clamp(-8, 4))
+
+    def read(
+        self, image: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
+    ) -> Float[Tensor, "b k"]:
+        """Logits of the attributes that the whole face shows."""
+        return self.reader(self.whole(image, mask))
 
     def decode(
         self, z: Float[Tensor, "b z"], context: FaceContext, wishes: Float[Tensor, "b c"]
@@ -197,14 +206,24 @@ class Inpainter(nn.Module):
         `image` is (3, h, w) in [0, 1] and `mask` (h, w), 1 in the hole, 0 elsewhere, both of
         `config.image_size`. The same seed gives the same fills, the first ones whatever `count`
         is; `temperature` multiplies the standard deviation of z. A wish of None leaves it to the
-        model. ValueError where an argument is out of range.
+        model. Where `glasses` is False, what is under the hole counts after all: only the glasses
+        go, if there are any, and what else is open stays as `image` shows it, so that nobody gets
+        younger by it. ValueError where an argument is out of range.
         """
         check(image, mask, self.config.image_size, count, temperature)
-        wish = [[UNKNOWN if w is None else ON if w else OFF for w in (smile, glasses)]]
+        wish = [UNKNOWN if w is None else ON if w else OFF for w in (smile, glasses)]
+        wish += [UNKNOWN] * (len(self.config.attributes) - len(wish))
         noise = seeded_noise(count, self.config.latent_dim, seed)
         return self.fill(
-            image[None], mask[None, None].float(), torch.tensor(wish), noise, temperature
+            image[None], mask[None, None].float(), torch.tensor([wish]), noise, temperature
         )
+
+    @torch.inference_mode()
+    def hole(
+        self, image: Float[Tensor, "3 h w"], mask: Float[Tensor, "h w"], glasses: bool | None
+    ) -> Float[Tensor, "h w"]:
+        """The part of the hole (1 in it) that `inpaint` fills: all, or only the glasses."""
+        return to_go(self.finder(image[None]), mask[None, None])[0, 0] if glasses is False else mask
 
     @torch.inference_mode()
     def fill(
@@ -216,35 +235,16 @@ class Inpainter(nn.Module):
         temperature: float = 1.0,
     ) -> Float[Tensor, "n 3 h w"]:
         """One fill for each row of noise: all of one face, or one of each."""
-        context, wishes = self.context(image, mask), self.wishes(attributes)
+        names = self.config.attributes
+        going, wishes = bare(attributes, names), self.wishes(attributes)
+        if going.any():
+            kept = self.wishes(keeping(attributes, names, self.read(image, mask)))
+            wishes = torch.lerp(wishes, kept, FIRMLY)
+            mask = torch.where(going[:, None, None, None], to_go(self.finder(image), mask), mask)
+        context = self.context(image, mask)
         z = self.prior(context, wishes).sample(noise.to(image.device), temperature)
         logits = self.decode(z, context.shared(len(z)), wishes.expand(len(z), -1))
         return torch.where(mask > 0.5, logits.sigmoid(), image)
-
-
-def seeded_noise(count: int, width: int, seed: int) -> Float[Tensor, "n z"]:
-    """Standard normal noise; the first rows do not depend on `count`."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.stack([torch.randn(width, generator=generator) for _ in range(count)])
-
-
-def check(image: Tensor, mask: Tensor, size: int, count: int, temperature: float) -> None:
-    """Refuse what `inpaint` cannot answer, in one sentence."""
-    if tuple(image.shape) != (3, size, size) or tuple(mask.shape) != (size, size):
-        raise ValueError(
-            f"image must be (3, {size}, {size}) and mask ({size}, {size}): "
-            f"{tuple(image.shape)} and {tuple(mask.shape)}"
-        )
-    if not image.is_floating_point() or not ((image >= 0) & (image <= 1)).all():
-        raise ValueError("image must hold floats in [0, 1], no NaN")
-    if not ((mask == 0) | (mask == 1)).all():
-        raise ValueError("mask must be 0 (keep) or 1 (hole) everywhere")
-    if not mask.any() or mask.all():
-        raise ValueError("mask must have a hole (1), and something around it (0)")
-    if not 1 <= count <= 64:
-        raise ValueError(f"count must be 1 to 64: {count}")
-    if not 0 <= temperature <= 10:
-        raise ValueError(f"temperature must be 0 to 10: {temperature}")
 
 
 MODELS = (Inpainter, FaceCVAE, FaceJudge)

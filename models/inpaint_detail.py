@@ -17,6 +17,22 @@ class DetailContext(NamedTuple):
     features: Float[Tensor, "b d h4 w4"]
 
 
+class FaceContext(NamedTuple):
+    """What is known of the face: at full size, at half of it (`pixels_of`), features of each."""
+
+    full: DetailContext
+    pixels: Float[Tensor, "b 6 h2 w2"]
+    fine: Float[Tensor, "b c1 h8 w8"]
+    middle: Float[Tensor, "b c2 h16 w16"]
+    coarse: Float[Tensor, "b c3 h32 w32"]
+
+    def shared(self, count: int) -> "FaceContext":
+        """One face's, for `count` fills of it; those of `count` faces as they are."""
+        full, *rest = self
+        wide = [part.expand(count, -1, -1, -1) for part in (*full, *rest)]
+        return FaceContext(DetailContext(*wide[:2]), *wide[2:])
+
+
 class DetailNet(nn.Module):
     """Adds to the core's fill what is finer; starts by adding nothing."""
 

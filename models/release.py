@@ -20,6 +20,7 @@ SCRIPTS = {
     "sketch-judge": "judge",
     "inpaint-judge": "face_judge",
     "inpaint-tutor": "face_judge",
+    "inpaint-tutor-2": "face_judge",
     "prior": "codes_prior",
 }  # made by train_<that>.py; all else by the script of its stem
 TRIES, BACKOFF = 4, 1.0  # s before the second try; doubles each time

@@ -55,7 +55,8 @@ def fill(
         raise problem(str(error)) from error
     squares = torch.stack(made).cpu()
     said = [judged(judge.chances(row)) for row in squares]
-    share = float(mask.mean())
+    filled = model.hole(square, mask, without)
+    share = float(filled.mean())
     warning = (
         f"The hole takes {share:.0%} of the face's square; the model was trained on at most "
         f"{MAX_TRAINED:.0%}, so expect less."
@@ -68,6 +69,7 @@ def fill(
         said,
         f"Before: {judged(judge.chances(square[None]))[0]}.",
         warning if share > MAX_TRAINED else "",
+        None if torch.equal(filled, mask) else filled.cpu().numpy() > 0,
     )
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import gradio as gr
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 
 from tabs.common import asset, component
@@ -15,13 +15,15 @@ from tabs.pictures import jpeg, ramp
 
 TILE = 384  # px, the longer side of a tile's picture
 MAX_STD = 0.25  # of a number in [0, 1]: the end of the maps' ramp
+ONLY = "Only the glasses that were found in the hole are replaced."
 START = {"rows": [], "note": "Choose a face, then drag a rectangle over a part of it."}
 
 
 class Fills(NamedTuple):
     """What is kept of one run for as long as the visitor stays: small, whatever the photo's size.
 
-    Fills of the networks' square, 0..255, one row a wish; `pad` holds what was erased.
+    Fills of the networks' square, 0..255, one row a wish; `pad` holds what was erased, and
+    `changed` says where the fills differ from the photo, None for all of that.
     """
 
     portrait: Portrait
@@ -31,6 +33,7 @@ class Fills(NamedTuple):
     said: list[list[str]]
     before: str
     warning: str
+    changed: Bool[np.ndarray, "s s"] | None = None
 
 
 def results(**layout: str) -> gr.HTML:
@@ -48,8 +51,8 @@ def samples(files: list[Path]) -> gr.HTML:
     )
     return gr.HTML(
         {"chosen": None},
-        html_template='<p class="starts-title">Faces that our model made up</p>'
-        f'<div class="starts">{tiles}</div>',
+        html_template='<p class="starts-title">Faces that our model made up, two with painted '
+        f'glasses</p><div class="starts">{tiles}</div>',
         js_on_load=asset("examples.js"),
         apply_default_css=False,
     )
@@ -62,7 +65,8 @@ def pasted(photo: Pixels, hole: Hole, made: Fills, row: int, i: int) -> Pixels:
     from models import align
 
     square = torch.from_numpy(made.squares[row, i]).float() / 255
-    return align.paste(photo, square, hole, align.Frame(*made.portrait.frame))
+    frame = align.Frame(*made.portrait.frame)
+    return align.paste(photo, square, hole, frame, changed=made.changed)
 
 
 def smaller(photo: Pixels, hole: Hole, made: Fills, box: Box) -> tuple[Pixels, Hole, Fills]:
@@ -99,6 +103,7 @@ def view(photo: Pixels, hole: Hole, made: Fills, box: Box) -> dict:
     ]
     all_faces = np.stack([face for row in faces for face in row]).astype(np.float32) / 255
     first = all_faces[0] - before.astype(np.float32) / 255
+    only = "" if made.changed is None else ONLY
     outside = changed_outside(photo, hole, pasted(photo, hole, made, 0, 0))
     rows = [
         {
@@ -117,5 +122,5 @@ def view(photo: Pixels, hole: Hole, made: Fills, box: Box) -> dict:
         "doubt": heat(all_faces.std(0).mean(-1)),
         "changed": f"Pixels changed outside the hole: {outside}.",
         "chosen": [0, 0],
-        "note": " ".join(part for part in (made.before, made.warning) if part),
+        "note": " ".join(part for part in (made.before, made.warning, only) if part),
     }

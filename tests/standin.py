@@ -13,7 +13,8 @@ import app
 from models.codes import VQVAE, CodesConfig
 from models.codes_prior import CodesPrior, CodesPriorConfig
 from models.images import rasterise
-from models.inpaint import InpaintConfig, seeded_noise
+from models.inpaint import InpaintConfig
+from models.inpaint_wishes import seeded_noise
 from tabs import common
 from tabs.sketch import LABELS
 
@@ -75,7 +76,12 @@ class FaceStandIn(nn.Module):
         colour = 0.5 + noise + (0.0 if smile is None else 0.2 if smile else -0.2)
         if glasses is not None:
             colour[:, 2 if glasses else 0] += 0.2
-        return torch.where(mask > 0, colour.clamp(0, 1)[:, :, None, None], image)
+        hole = self.hole(image, mask, glasses)
+        return torch.where(hole > 0, colour.clamp(0, 1)[:, :, None, None], image)
+
+    def hole(self, image: Tensor, mask: Tensor, glasses: bool | None) -> Tensor:
+        """Glasses are what is red."""
+        return mask * (image[0] > 0.9) if glasses is False and (image[0] > 0.9).any() else mask
 
 
 class JudgeStandIn(nn.Module):

@@ -96,6 +96,25 @@ def test_the_seam_lies_inside_and_outside_every_pixel_stays():
     assert np.array_equal(untouched, photo)
 
 
+def test_where_nothing_was_changed_the_photograph_keeps_its_own_pixels():
+    photo, frame = smooth(), align.from_eyes((110.0, 150.0), (170.0, 150.0))
+    hole = np.zeros(photo.shape[:2], bool)
+    hole[140:240, 90:190] = True
+    changed = np.zeros((64, 64), bool)
+    changed[30:40] = True
+    result = align.paste(photo, torch.ones(3, 64, 64), hole, frame, changed=changed)
+    down = np.arange(float(len(photo)))
+    rows = frame.to_units(np.stack([np.full_like(down, 140.0), down], 1))[:, 1]
+    far = (np.abs(rows - 35) > 6) | ~hole[:, 140]
+    assert np.array_equal(result[far], photo[far])
+    assert (result[(np.abs(rows - 35) < 4) & hole[:, 140], 120:160] == 255).all()
+    whole = align.paste(photo, torch.ones(3, 64, 64), hole, frame)
+    everywhere = align.paste(
+        photo, torch.ones(3, 64, 64), hole, frame, changed=np.ones((64, 64), bool)
+    )
+    assert np.array_equal(everywhere, whole)
+
+
 def test_a_region_of_the_photograph_is_that_region_of_the_square():
     frame = align.from_eyes((110.0, 150.0), (170.0, 130.0))
     for region in REGIONS.values():

@@ -4,13 +4,15 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 from faces import NAMES, write_celeba
 from PIL import Image
 
 from models.regions import CROP, REGIONS, UNITS
 from training.data import celeba, holes
-from training.data.erased import BARED, CORES, GLASSES, Erased, covered
+from training.data.erased import CORES, Erased, covered
 from training.data.spectacles import spectacles
+from training.data.views import jolted
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ def test_a_region_covers_its_own_attribute():
         for size in (64, 128):
             mask = holes.fill(REGIONS[region], size)[None]
             assert covered(mask, attribute)[0] == expected
-    assert set(CORES) == {"Smiling", "Eyeglasses"}
+    assert set(CORES) == {"Smiling", "Eyeglasses", "Male", "Young"}
 
 
 def test_batches_are_a_function_of_seed_and_number(folder):
@@ -145,14 +147,20 @@ def test_batches_are_a_function_of_seed_and_number(folder):
     assert 0.5 < float(known.float().mean()) < 0.9
 
 
-def test_of_many_faces_with_glasses_just_these_are_erased(folder):
-    faces = celeba.load(folder, "train")
-    erased = Erased(faces, 64, 600, 0, ("Smiling", "Eyeglasses"))
-    batch, share = erased[0], faces.column("Eyeglasses").mean()
-    worn = batch.true[:, 1] > 0
-    assert abs(float(worn.float().mean()) - (share + GLASSES * (1 - share))) < 0.08
-    bare, others = (batch.covered[rows, 1].float().mean() for rows in (worn, ~worn))
-    assert bare > BARED > others
+def test_a_jolt_moves_a_face_and_changes_its_light():
+    x = torch.linspace(0.3, 0.7, 64).expand(5, 3, 64, 64).contiguous()
+    moved = [jolted(x, np.random.default_rng(seed)) for seed in range(12)]
+    for one in moved:
+        assert one.shape == x.shape
+        assert one.min() >= 0
+        assert one.max() <= 1
+        slope = (one[:, 0, :, 40] - one[:, 0, :, 20]) / (x[:, 0, :, 40] - x[:, 0, :, 20])
+        torch.testing.assert_close(slope, slope[:, :1].expand(5, 64))  # a contrast, and rows alike
+        assert ((slope >= 0.8499) & (slope <= 1.1501)).all()
+    middles = torch.stack([one[:, 0, 32, 32] for one in moved])
+    assert middles.std(0).min() > 0.02
+    large = jolted(x.repeat_interleave(2, 2).repeat_interleave(2, 3), np.random.default_rng(3))
+    torch.testing.assert_close(large[:, :, ::2, ::2], jolted(x, np.random.default_rng(3)))
 
 
 def test_painted_glasses_lie_on_the_eyes():

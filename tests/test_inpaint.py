@@ -8,12 +8,14 @@ from stirring import stirred
 from models import checkpoint
 from models.face_judge import FaceJudge, FaceJudgeConfig
 from models.images import to_rgb
-from models.inpaint import MODELS, OFF, ON, UNKNOWN, InpaintConfig, Inpainter, seeded_noise
+from models.inpaint import MODELS, InpaintConfig, Inpainter
 from models.inpaint_cvae import FaceCVAE, FaceCVAEConfig
+from models.inpaint_wishes import FIRMLY, OFF, ON, UNKNOWN, keeping, seeded_noise
 from training import inpaint_critic, losses
 from training.inpaint_critic import FaceCritic
 
-TINY = InpaintConfig(64, ("Smiling", "Eyeglasses"), (8, 8, 16), 8, 4, 6, 16, 2)
+NAMES = ("Smiling", "Eyeglasses", "Male", "Young")
+TINY = InpaintConfig(64, NAMES, (8, 8, 16), 8, 4, 6, 16, 2)
 TABLE = {
     Inpainter: lambda: Inpainter(TINY),
     FaceCVAE: lambda: FaceCVAE(FaceCVAEConfig(32, 8, 4, 9, (8, 8, 8, 8))),
@@ -35,7 +37,7 @@ def batch(count: int = 4, size: int = 64) -> tuple[torch.Tensor, torch.Tensor, t
     """Faces, holes, attributes."""
     generator = torch.Generator().manual_seed(2)
     x = torch.rand(count, 3, size, size, generator=generator)
-    told = torch.randint(0, 3, (count, 2), generator=generator)
+    told = torch.randint(0, 3, (count, len(NAMES)), generator=generator)
     return x, hole(size).expand(count, 1, size, size), told
 
 
@@ -60,10 +62,11 @@ def test_a_gradient_reaches_every_parameter(cls):
     if cls is Inpainter:
         out = model(x, mask, told, free=2)
         loss = out.logits.square().mean() + out.posterior.kl(out.prior).mean()
+        loss = loss + model.read(x, mask).square().mean() + model.finder(x).square().mean()
     elif cls is FaceJudge:
         loss = model(torch.rand(4, 3, 64, 64)).logits.square().mean()
     else:
-        out = model((x * (1 - mask))[:, :, :32, :32], told)
+        out = model((x * (1 - mask))[:, :, :32, :32], told[:, :2])
         loss = out.logits.square().mean() + out.posterior.kl().mean()
     loss.backward()
     silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
@@ -85,7 +88,48 @@ def test_outside_the_hole_every_bit_stays():
 def test_what_is_under_the_hole_makes_no_difference():
     model, x, mask = stirred(Inpainter(TINY)), face(), hole()
     other = torch.where(mask > 0, 1 - x, x)
-    assert torch.equal(model.inpaint(x, mask), model.inpaint(other, mask))
+    for glasses in (None, True):
+        fills = (model.inpaint(face, mask, glasses=glasses) for face in (x, other))
+        assert torch.equal(*fills)
+
+
+@pytest.mark.parametrize("smile", [True, False, None])
+def test_where_glasses_go_the_person_stays_as_the_photo_shows_them(smile):
+    model, x, mask = stirred(Inpainter(TINY)).eval(), face(), hole()
+    model.finder.out[-1].bias.data -= 100  # finds no glasses, so all of the hole is filled
+    images, seen = [x, torch.where(mask > 0, 1 - x, x), torch.where(mask > 0, 0.0, x)], set()
+    with torch.no_grad():  # an untrained network would read the same from all
+        model.reader.head[-1].bias -= model.read(
+            torch.stack(images), mask.expand(3, 1, 64, 64)
+        ).mean(0)
+    for image in images:
+        with torch.no_grad():
+            shown = (model.read(image[None], mask[None, None])[0] > 0).long()
+        shown[1] = OFF
+        shown[0] = shown[0] if smile is None else int(smile)
+        open_ = torch.tensor([[UNKNOWN if smile is None else int(smile), OFF, UNKNOWN, UNKNOWN]])
+        with torch.inference_mode():
+            context = model.context(image[None], mask[None, None])
+            wishes = torch.lerp(model.wishes(open_), model.wishes(shown[None]), FIRMLY)
+            z = model.prior(context, wishes).sample(seeded_noise(4, TINY.latent_dim, 0))
+            logits = model.decode(z, context.shared(4), wishes.expand(4, -1))
+            expected = torch.where(mask > 0, logits.sigmoid(), image)
+        torch.testing.assert_close(model.inpaint(image, mask, smile, False), expected)
+        seen.add(tuple(shown.tolist()))
+    assert smile is not None or len(seen) > 1
+
+
+def test_only_what_is_open_is_read_and_only_where_glasses_go():
+    rng = torch.Generator().manual_seed(0)
+    told = torch.randint(0, 3, (200, 4), generator=rng)
+    logits = torch.randn(200, 4, generator=rng)
+    found = keeping(told, NAMES, logits)
+    for before, after, row in zip(told.tolist(), found.tolist(), logits.tolist(), strict=True):
+        for i, name in enumerate(NAMES):
+            read = before[1] == OFF and before[i] == UNKNOWN and name != "Eyeglasses"
+            assert after[i] == ((ON if row[i] > 0 else OFF) if read else before[i])
+    bald = torch.zeros(2, 1, dtype=torch.long)
+    assert torch.equal(keeping(bald, ("Smiling",), torch.ones(2, 1)), bald)
 
 
 def test_a_seed_gives_the_same_fills_whatever_their_number():
@@ -108,6 +152,7 @@ def test_each_wish_changes_the_fill():
         model.inpaint(x, mask, smile=smile, glasses=glasses, count=1)
         for smile in (True, False, None)
         for glasses in (True, False, None)
+        if (smile, glasses) != (None, False)  # then the smile is the one that the photo shows
     ]
     for i, one in enumerate(fills):
         for other in fills[:i]:
@@ -189,10 +234,13 @@ def _in_hole(*parts: torch.Tensor) -> list[torch.Tensor]:
 def test_wishes_count_where_they_may():
     logits, asked = torch.randn(5, 2), torch.rand(5, 2) > 0.5
     counts = torch.tensor([[1, 0]] * 5).bool()
-    far = [2 - (1 if a else -1) * float(x) for x, a in zip(logits[:, 0], asked[:, 0], strict=True)]
+    sure = torch.tensor([1.5, 9.0])
+    far = [
+        1.5 - (1 if a else -1) * float(x) for x, a in zip(logits[:, 0], asked[:, 0], strict=True)
+    ]
     expected = torch.tensor(np.mean([max(0.0, each) for each in far])).float()
-    torch.testing.assert_close(inpaint_critic.wish_loss(logits, asked, counts), expected)
-    assert inpaint_critic.wish_loss(logits, asked, counts & False) == 0
+    torch.testing.assert_close(inpaint_critic.wish_loss(logits, asked, counts, sure), expected)
+    assert inpaint_critic.wish_loss(logits, asked, counts & False, sure) == 0
 
 
 def test_a_face_that_stays_the_same_costs_nothing():
@@ -257,6 +305,6 @@ def test_a_judge_sees_the_same_face_at_any_size():
 @pytest.mark.parametrize("state", [OFF, ON, UNKNOWN])
 def test_wishes_are_one_of_three(state):
     model = stirred(Inpainter(TINY))
-    told = torch.tensor([[state, UNKNOWN]])
-    columns = model.wish.weight[:, state] + model.wish.weight[:, 3 + UNKNOWN]
+    told = torch.tensor([[state, UNKNOWN, UNKNOWN, UNKNOWN]])
+    columns = model.wish.weight[:, [state, *(3 * i + UNKNOWN for i in (1, 2, 3))]].sum(1)
     torch.testing.assert_close(model.wishes(told)[0], columns)

@@ -101,7 +101,7 @@ def trained(tmp_path) -> Path:
     """Made-up faces, and untrained networks in the places of trained ones."""
     noisy(write_celeba(tmp_path / "celeba", 24))
     torch.manual_seed(0)
-    tiny = InpaintConfig(64, ("Smiling", "Eyeglasses"), (8, 8, 8), 8, 4, 4, 8, 2)
+    tiny = InpaintConfig(64, ("Smiling", "Eyeglasses", "Male", "Young"), (8, 8, 8), 8, 4, 4, 8, 2)
     checkpoint.save(tmp_path / "inpaint", stirred(Inpainter(tiny)))
     checkpoint.save(tmp_path / "stage-one", Inpainter(tiny))
     checkpoint.save(tmp_path / "paper", FaceCVAE(FaceCVAEConfig(64, 4, 2, 9, (4, 4, 4, 4))))
@@ -132,12 +132,17 @@ def test_every_row_of_the_table_is_measured(trained: Path):
 
 def test_samples_are_made_of_seeds_alone(trained: Path):
     cfg = make_samples.Config(
-        checkpoint_dir=trained / "inpaint", out_dir=trained / "made", seeds=(3, 8), rounds=1
+        checkpoint_dir=trained / "inpaint",
+        out_dir=trained / "made",
+        seeds=(3, 8),
+        worn=((8, 2),),
+        rounds=1,
     )
     make_samples.main(cfg)
     first = [path.read_bytes() for path in sorted(cfg.out_dir.iterdir())]
     make_samples.main(cfg)
     assert first == [path.read_bytes() for path in sorted(cfg.out_dir.iterdir())]
-    assert len(set(first)) == 2
-    with Image.open(cfg.out_dir / "face-00.png") as face:
-        assert face.size == (256, 256)
+    assert len(set(first)) == 3
+    bare, worn = (np.array(Image.open(cfg.out_dir / f"face-0{i}.png"), int) for i in (1, 2))
+    assert bare.shape == (256, 256, 3)
+    assert 0.005 < (np.abs(bare - worn).max(-1) > 30).mean() < 0.2

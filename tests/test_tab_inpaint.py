@@ -83,6 +83,30 @@ def test_the_fill_lands_where_the_hole_is():
     assert np.abs(inner.astype(int) - 127.5).max() <= 1.5
 
 
+def test_taking_glasses_off_leaves_the_rest_of_the_hole_as_sharp_as_it_was():
+    photo = drawn_face()
+    rng = np.random.default_rng(0)
+    left, top, right, bottom = hole = [120, 150, 280, 220]
+    photo[top:bottom, left:right] = rng.integers(0, 200, (bottom - top, right - left, 3))
+    photo[180:192, 150:250] = 255, 0, 0  # glasses, to the stand-in
+    pad, settings = {"holes": [hole]}, (1, 1.0, 0)
+    found = {}
+    for glasses in ("no glasses", "as it comes"):
+        erased, fills = inpaint_fill.fill(
+            photo, Portrait("", FRAME), pad, "as it comes", glasses, *settings
+        )
+        result = inpaint_view.pasted(photo, erased, fills, 0, 0)
+        found[glasses] = (result != photo).any(-1)
+        box = face_photo.region(photo, FRAME)
+        note = inpaint_view.view(photo, erased, fills, box)["note"]
+        assert (inpaint_view.ONLY in note) == (glasses == "no glasses")
+    only, whole = found.values()
+    assert only[182:190, 155:245].all()
+    assert not only[:165].any()
+    assert not only[207:].any()
+    assert whole[160:165, left + 10 : right - 10].all()
+
+
 def test_side_by_side_are_two_rows_from_one_noise():
     _, fills = made("side by side")
     assert fills.titles == ["smile", "no smile"]

@@ -11,13 +11,21 @@ from stopped import STOPS, outcome, stopped_and_resumed
 
 from models import checkpoint
 from models.face_judge import FaceJudge, FaceJudgeConfig
-from models.inpaint import OFF, ON, UNKNOWN, InpaintConfig
+from models.inpaint import InpaintConfig, Inpainter
 from models.inpaint_cvae import FaceCVAEConfig
-from training import inpaint_plan, train_face_judge, train_inpaint, train_inpaint_paper
+from models.inpaint_wishes import OFF, ON, UNKNOWN
+from training import (
+    inpaint_plan,
+    inpaint_step,
+    train_face_judge,
+    train_inpaint,
+    train_inpaint_paper,
+)
 from training.data import celeba
 from training.data.erased import Erased
 
-TINY = InpaintConfig(64, ("Smiling", "Eyeglasses"), (8, 8, 8), 8, 4, 4, 8, 2)
+ATTRIBUTES = ("Smiling", "Eyeglasses", "Male", "Young")
+TINY = InpaintConfig(64, ATTRIBUTES, (8, 8, 8), 8, 4, 4, 8, 2)
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +43,7 @@ def config(data_dir: Path, run: Path, **changes: object) -> inpaint_plan.Config:
         out_dir=run / "inpaint",
         run_dir=run,
         cache_dir=data_dir / "cache",
-        tutor=data_dir / "inpaint-tutor",
+        tutors=(data_dir / "inpaint-tutor",) * 2,
         model=TINY,
         steps=5,
         sharpen_steps=6,
@@ -124,7 +132,7 @@ def test_other_settings_are_refused(data_dir: Path, tmp_path: Path):
 def test_wishes_are_made_for_free_rows_where_the_hole_allows_them(data_dir: Path):
     faces = celeba.load(data_dir / "celeba", "train")
     batch = Erased(faces, 64, 400, 0, TINY.attributes)[0]
-    told = inpaint_plan.asked(batch, 300, np.random.default_rng(0))
+    told = inpaint_plan.asked(batch, ATTRIBUTES, 300, np.random.default_rng(0))
     assert torch.equal(told[:100], batch.told[:100])
     fixed = ~batch.covered[100:]
     assert torch.equal(told[100:][fixed], batch.told[100:][fixed])
@@ -133,6 +141,29 @@ def test_wishes_are_made_for_free_rows_where_the_hole_allows_them(data_dir: Path
     np.testing.assert_allclose(shares, 1 / 3, atol=0.1)
     glasses = told[100:, 1][batch.covered[100:, 1]]
     assert 0 < float((glasses == ON).float().mean()) < 0.25
+    for i, name in enumerate(ATTRIBUTES[2:], 2):
+        asked, true = told[100:, i], batch.true[100:, i].long()
+        told_so = batch.covered[100:, i] & (asked != UNKNOWN)
+        against = float((asked != true)[told_so].float().mean())
+        assert abs(against - inpaint_plan.CONTRARY[name]) < 0.15
+    assert torch.equal(
+        inpaint_plan.asked(batch, ATTRIBUTES, 0, np.random.default_rng(0)), batch.told
+    )
+
+
+def test_reading_is_learnt(data_dir: Path):
+    faces = celeba.load(data_dir / "celeba", "train")
+    torch.manual_seed(0)
+    network = Inpainter(replace(TINY, widths=(16, 16, 32)))
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    batch, found = Erased(faces, 64, 32, 0, ATTRIBUTES)[0], []
+    for step in range(60):
+        loss = inpaint_step.read_loss(network, batch, np.random.default_rng(step))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(float(loss.detach()))
+    assert np.mean(found[-10:]) < 0.8 * np.mean(found[:10])
 
 
 def test_the_judge_learns_and_is_saved(data_dir: Path, tmp_path: Path, capsys):

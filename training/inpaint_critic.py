@@ -12,7 +12,6 @@ from models.blocks import init_convolutions
 from models.face_judge import FaceJudge
 
 GRID = 32  # places a side of the critic's first feature map, as of the tutor's
-SURE = 2.0  # a logit: 88 %
 
 
 class CriticOutput(NamedTuple):
@@ -68,10 +67,10 @@ class FaceCritic(nn.Module):
 
 
 class Panel:
-    """The critic together with the tutor that whispers to it."""
+    """The critic together with the tutors; the first one whispers to it."""
 
-    def __init__(self, critic: FaceCritic, tutor: FaceJudge):
-        self.critic, self.tutor = critic, tutor
+    def __init__(self, critic: FaceCritic, *tutors: FaceJudge):
+        self.critic, self.tutors, self.tutor = critic, tutors, tutors[0]
 
     def score(
         self,
@@ -109,13 +108,16 @@ def hole_l1(
 
 
 def wish_loss(
-    logits: Float[Tensor, "b k"], asked: Bool[Tensor, "b k"], counts: Bool[Tensor, "b k"]
+    logits: Float[Tensor, "b k"],
+    asked: Bool[Tensor, "b k"],
+    counts: Bool[Tensor, "b k"],
+    sure: Float[Tensor, " k"],
 ) -> Tensor:
-    """How far the tutor's logit is from SURE on the side that was asked for, mean of what counts.
+    """How far the tutor's logit is from `sure` on the side that was asked for, mean of what counts.
 
     A hinge: beyond it there is nothing to be won but patterns that please the tutor alone.
     """
-    short = F.relu(SURE - torch.where(asked, logits, -logits))
+    short = F.relu(sure - torch.where(asked, logits, -logits))
     return (short * counts).sum() / counts.sum().clamp(min=1)
 
 

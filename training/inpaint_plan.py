@@ -10,12 +10,14 @@ from torch import Tensor
 
 from models import checkpoint
 from models.face_judge import FaceJudge
-from models.inpaint import OFF, ON, UNKNOWN, InpaintConfig, Inpainter, seeded_noise
+from models.inpaint import InpaintConfig, Inpainter
+from models.inpaint_wishes import OFF, ON, UNKNOWN, seeded_noise
 from training import common
 from training.data.erased import FaceBatch
 from training.inpaint_critic import FaceCritic
 
-GLASSES_ASKED = 0.15  # of the wishes about glasses are for having them: few faces do
+ASKED = {"Smiling": 0.5, "Eyeglasses": 0.15}  # of the wishes are for having it
+CONTRARY = {"Male": 0.1, "Young": 0.3}  # of the wishes are against what is true
 WIDTHS = (64, 96, 160)  # of the critic
 
 
@@ -32,8 +34,11 @@ class Config:
     run_dir: Path = Path("runs/inpaint")
     """Resume state, metrics.jsonl and picture grids; not part of the checkpoint."""
     cache_dir: Path = Path("~/.cache/latent-studio")
-    tutor: Path = Path("checkpoints/inpaint-tutor")
-    """A classifier whose features are compared and whose word on a wish counts."""
+    tutors: tuple[Path, ...] = (
+        Path("checkpoints/inpaint-tutor"),
+        Path("checkpoints/inpaint-tutor-2"),
+    )
+    """Classifiers whose word on a wish counts; the first one's features are compared, too."""
     steps: int = 3_000
     """Steps of stage one, the CVAE alone."""
     sharpen_steps: int = 6_000
@@ -49,11 +54,13 @@ class Config:
     kl_weight: float = 0.002
     """Per nat of KL(q || p)."""
     critic_weight: float = 1.5
-    wish_weight: float = 0.1
+    wish_weight: float = 0.25
     kept_weight: float = 4.0
     """Of leaving a face as old, as male or female, and as serious, as the tutor saw it."""
     stage_one_share: float = 0.03
     """Of stage one's weights in what is written: likeness for a little sharpness."""
+    read_weight: float = 0.2
+    """Of reading off a whole face what is true of it, and of finding glasses."""
     penalty_weight: float = 0.2
     """Of R1 and R2, taken of a quarter of every `penalty_every`-th batch, and so much stronger."""
     penalty_every: int = 8
@@ -89,19 +96,21 @@ def learning_rates(cfg: Config, step: int) -> tuple[float, float]:
     return tuple(common.learning_rate(at, steps, peak) for peak in (cfg.sharpen_lr, cfg.critic_lr))
 
 
-def asked(batch: FaceBatch, free: int, rng: np.random.Generator) -> Tensor:
+def asked(batch: FaceBatch, names: tuple[str, ...], free: int, rng: np.random.Generator) -> Tensor:
     """What the network is told, (b, k): of the last `free` faces a wish where the hole allows it.
 
-    A third leaves the attribute open; a wish is made without regard to what is true.
+    A third leaves the attribute open.
     """
     told = batch.told.clone()
-    b, k = told.shape
-    chance = torch.tensor([0.5, GLASSES_ASKED])[:k].to(told.device)
-    drawn = torch.from_numpy(rng.uniform(size=(b, k)).astype(np.float32)).to(told.device)
-    open_ = torch.from_numpy(rng.uniform(size=(b, k)) < 1 / 3).to(told.device)
-    wish = torch.where(drawn < chance, ON, OFF).masked_fill(open_, UNKNOWN)
-    rows = torch.arange(b, device=told.device)[:, None] >= b - free
-    return torch.where(rows & batch.covered, wish, told)
+    drawn = torch.from_numpy(rng.uniform(size=told.shape)).to(told.device)
+    open_ = torch.from_numpy(rng.uniform(size=told.shape) < 1 / 3).to(told.device)
+    for i, name in enumerate(names):
+        chance = ASKED.get(name, CONTRARY.get(name))
+        on = drawn[:, i] < chance
+        on = on if name in ASKED else on ^ batch.true[:, i].bool()
+        wish = torch.where(on, ON, OFF).masked_fill(open_[:, i], UNKNOWN)
+        told[-free:, i] = torch.where(batch.covered[:, i], wish, told[:, i])[-free:]
+    return told if free else batch.told
 
 
 def critic_of(cfg: Config, tutor: FaceJudge) -> FaceCritic:

@@ -10,15 +10,15 @@ from torch.nn import functional as F
 
 from models.face_judge import FaceJudge
 from models.images import to_rgb
-from models.inpaint import OFF, ON, UNKNOWN, Inpainter, seeded_noise
+from models.inpaint import Inpainter
 from models.inpaint_cvae import FaceCVAE
+from models.inpaint_wishes import KEPT, OFF, ON, UNKNOWN, seeded_noise
 from models.regions import REGIONS, Region
 from training import inpaint_metrics, metrics
 from training.data import holes
 from training.data.spectacles import spectacles
 from training.inpaint_metrics import Holes, Pictures
 
-KEPT = ("Male", "Young", "Smiling")
 LOWER_FACE, MOUTH = Region(38, 12, 64, 52), Region(50, 21, 64, 45)
 Fill = Callable[[Pictures, Holes, np.ndarray, int], Pictures]
 
@@ -35,6 +35,7 @@ def filler(model: Inpainter | FaceCVAE) -> Fill:
             mask = torch.from_numpy(hole[some])[:, None].float()
             asked = torch.from_numpy(told[some])
             if isinstance(model, Inpainter):
+                asked = F.pad(asked, (0, len(model.config.attributes) - 2), value=UNKNOWN)
                 face = model.fill(x, mask, asked, noise[some])
             else:
                 face = torch.where(mask > 0, published(model, x, mask, asked, noise[some]), x)
@@ -53,7 +54,7 @@ def published(model: FaceCVAE, x: Tensor, mask: Tensor, asked: Tensor, noise: Te
 
 
 def wishes(count: int, smile: int = UNKNOWN, glasses: int = UNKNOWN) -> np.ndarray:
-    """The same wish for every face, (count, 2)."""
+    """The same wishes for every face, about smile and glasses, (count, 2)."""
     return np.tile([smile, glasses], (count, 1))
 
 

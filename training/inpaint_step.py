@@ -2,13 +2,16 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from models.face_judge import FaceJudge, FaceJudgement
-from models.inpaint import ON, UNKNOWN, Inpainter, InpaintOutput
+from models.inpaint import Inpainter, InpaintOutput
+from models.inpaint_wishes import KEPT, ON, UNKNOWN
 from training.data.erased import FaceBatch
+from training.data.views import jolted
 from training.inpaint_critic import (
     Panel,
     critic_loss,
@@ -18,9 +21,15 @@ from training.inpaint_critic import (
     wish_loss,
 )
 from training.inpaint_plan import Config
+from training.inpaint_reading import find_loss, read_loss
 from training.losses import perceptual
 
-KEPT = ("Male", "Young", "Smiling")  # what a fill should leave as it was, if it does not decide it
+SURE = {
+    "Smiling": 2.0,
+    "Eyeglasses": 2.0,
+    "Male": 1.0,
+    "Young": 1.0,
+}  # logits, as a wish comes true
 
 
 class Drawn(NamedTuple):
@@ -46,6 +55,11 @@ def coarse(face: Tensor) -> Tensor:
     return F.interpolate(small, scale_factor=step, mode="bilinear", align_corners=False)
 
 
+def columns(judge: FaceJudge, names: tuple[str, ...]) -> list[int]:
+    """Where a classifier says them."""
+    return [judge.config.attributes.index(name) for name in names]
+
+
 def partly(batch: FaceBatch) -> Tensor:
     """Rows whose hole leaves something of the face: of whole ones the critic has nothing to say."""
     return batch.mask.mean((1, 2, 3)) < 0.5
@@ -59,6 +73,7 @@ def drawn_terms(
     told: Tensor,
     free: int,
     panel: Panel,
+    rng: np.random.Generator,
 ) -> dict[str, Tensor]:
     """Stage one's terms on the reconstructed faces; on the others, what a fill owes to the asker.
 
@@ -74,17 +89,18 @@ def drawn_terms(
     terms = {"l1": l1[:kept].mean(), "perceptual": features, "kl": kl}
     if not free:
         return {"loss": loss} | terms
-    columns = tutor.config.attributes.index
-    wishes = [columns(name) for name in cfg.model.attributes]
-    same = [columns(name) for name in KEPT]
+    same = columns(tutor, KEPT)
     asked_new = batch.covered & (told != UNKNOWN)
-    terms["wish"] = wish_loss(
-        tutor(coarse(face[kept:])).logits[:, wishes], told[kept:] == ON, asked_new[kept:]
-    )
+    view = jolted(coarse(face[kept:]), rng)
+    words = [t(view).logits[:, columns(t, cfg.model.attributes)] for t in panel.tutors]
+    sure = torch.tensor([SURE[name] for name in cfg.model.attributes]).to(face)
+    said = [wish_loss(word, told[kept:] == ON, asked_new[kept:], sure) for word in words]
+    terms["wish"] = torch.stack(said).mean()
     counts = partly(batch)[kept:, None].expand(-1, len(KEPT)).clone()
     for i, name in enumerate(cfg.model.attributes):
         if name in KEPT:
-            counts[:, KEPT.index(name)] &= ~batch.covered[kept:, i]
+            decided = batch.covered[:, i] if name == "Smiling" else asked_new[:, i]
+            counts[:, KEPT.index(name)] &= ~decided[kept:]
     terms["kept"] = kept_loss(seen.logits[kept:, same], real.logits[kept:, same], counts)
     plain = ~(asked_new & (told != batch.true)).any(1)[kept:]
     terms["guess"] = (l1[kept:] * plain).sum() / plain.sum().clamp(min=1)
@@ -144,6 +160,9 @@ def turn(
         terms.pop("loss").backward()
         critic_optimizer.step()
         panel.critic.requires_grad_(False)
-    terms |= drawn_terms(cfg, out, looked, batch, told, free, panel)
+    rng = np.random.default_rng((cfg.seed, step, 2))
+    terms |= drawn_terms(cfg, out, looked, batch, told, free, panel, rng)
     panel.critic.requires_grad_(True)
+    terms["read"], terms["find"] = read_loss(network, batch, rng), find_loss(network, batch, rng)
+    terms["loss"] = terms["loss"] + cfg.read_weight * (terms["read"] + terms["find"])
     return terms

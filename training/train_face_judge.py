@@ -1,7 +1,8 @@
 """Train a classifier of faces: `python training/train_face_judge.py --data-dir DIR` (minutes).
 
-Twice: the judge that the page and `evaluate_inpaint.py` ask, and (`--out-dir
-checkpoints/inpaint-tutor --seed 2 --width 24`) the tutor that the inpainter learns from.
+Three times: the judge that the page and `evaluate_inpaint.py` ask, and the two tutors that the
+inpainter learns from (`--out-dir checkpoints/inpaint-tutor --seed 2 --width 24`, and
+`--out-dir checkpoints/inpaint-tutor-2 --seed 3`).
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from models.face_judge import SIZE, FaceJudge, FaceJudgeConfig
 from models.images import to_rgb
 from training import common
 from training.data import celeba
+from training.data.views import jolted
 
 SHOWN = ("Smiling", "Eyeglasses", "Male", "Young")
 
@@ -37,16 +39,11 @@ class Config:
 
 
 def augmented(faces: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-    """Mirrored at random, moved by up to 3 px of 64, brightness and contrast changed a little."""
+    """Mirrored at random and `jolted`."""
     x = to_rgb(faces, SIZE)
     mirror = torch.from_numpy(rng.uniform(size=len(x)) < 0.5)
     x = torch.where(mirror[:, None, None, None], x.flip(3), x)
-    dy, dx = rng.integers(-3, 4, 2)
-    x = F.pad(x, (3, 3, 3, 3), mode="replicate")[:, :, 3 + dy :, 3 + dx :][:, :, :SIZE, :SIZE]
-    contrast, light = (
-        torch.from_numpy(rng.uniform(-0.15, 0.15, (len(x), 1, 1, 1))).float() for _ in range(2)
-    )
-    return ((x - 0.5) * (1 + contrast) + 0.5 + light).clamp(0, 1)
+    return jolted(x, rng)
 
 
 def card(cfg: Config) -> str:

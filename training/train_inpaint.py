@@ -38,15 +38,17 @@ def train(cfg: Config) -> None:
     """The run itself."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and common.has_fast_bf16())
-    tutor = checkpoint.load(cfg.tutor).requires_grad_(False)
-    tutor = tutor.to(device, memory_format=torch.channels_last)
+    tutors = [
+        checkpoint.load(path).requires_grad_(False).to(device, memory_format=torch.channels_last)
+        for path in cfg.tutors
+    ]
     faces = celeba.load(cfg.data_dir / "celeba", "train", cfg.cache_dir.expanduser())
     erased = Erased(faces, cfg.model.image_size, cfg.batch_size, cfg.seed, cfg.model.attributes)
 
     torch.manual_seed(cfg.seed)
     network = network_of(cfg).to(device, memory_format=torch.channels_last)
-    critic = critic_of(cfg, tutor).to(device, memory_format=torch.channels_last)
-    panel = Panel(critic, tutor)
+    critic = critic_of(cfg, tutors[0]).to(device, memory_format=torch.channels_last)
+    panel = Panel(critic, *tutors)
     optimizer = torch.optim.AdamW(network.parameters(), cfg.lr, (0.5, 0.99), fused=True)
     critic_optimizer = torch.optim.AdamW(critic.parameters(), cfg.lr, (0.0, 0.99), fused=True)
     ema = common.EMA(network)
@@ -57,7 +59,7 @@ def train(cfg: Config) -> None:
         "critic_optimizer": critic_optimizer,
         "ema": ema,
     }
-    aside = {"data_dir", "out_dir", "run_dir", "cache_dir", "tutor", "init"}
+    aside = {"data_dir", "out_dir", "run_dir", "cache_dir", "tutors", "init"}
     resume = common.Resume(cfg.run_dir, cfg, aside, parts)
     start, seconds = resume.load()
     log = common.MetricLog(cfg.run_dir / "metrics.jsonl", start)
@@ -69,10 +71,11 @@ def train(cfg: Config) -> None:
     for step, batch in enumerate(erased.from_step(start, total), start):
         batch = batch.to(device)
         rng = np.random.default_rng((cfg.seed, step, 1))
+        torch.manual_seed(hash((cfg.seed, step)))
         noise = torch.from_numpy(rng.standard_normal((len(batch.image), network.config.latent_dim)))
         noise = noise.float().to(device)
         free = 0 if step < cfg.steps else len(batch.image) // 2
-        told = asked(batch, free, rng)
+        told = asked(batch, cfg.model.attributes, free, rng)
         for some, rate in zip(
             (optimizer, critic_optimizer), learning_rates(cfg, step), strict=True
         ):

@@ -48,14 +48,12 @@ class Faces:
             )
         return self.attributes[:, self.names.index(name)]
 
-    def pick(
-        self, rng: np.random.Generator, count: int, more: float = MORE_RARE
-    ) -> Int64[np.ndarray, " count"]:
-        """Numbers of faces for a batch: any, and for a share `more` one that shows what is rare."""
+    def pick(self, rng: np.random.Generator, count: int) -> Int64[np.ndarray, " count"]:
+        """Numbers of faces for a batch: any, and in some places one that shows what is rare."""
         found = rng.integers(0, len(self.images), count)
         rare = np.flatnonzero(self.column(RARE))
         if len(rare):
-            wanted = rng.uniform(size=count) < more
+            wanted = rng.uniform(size=count) < MORE_RARE
             found = np.where(wanted, rare[rng.integers(0, len(rare), count)], found)
         return found
 

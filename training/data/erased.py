@@ -10,16 +10,17 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from models.images import to_rgb
-from models.inpaint import UNKNOWN
-from models.regions import REGIONS, UNITS, Region
-from training.data.celeba import RARE, Faces
-from training.data.holes import fill, holes, jittered
+from models.inpaint_wishes import UNKNOWN
+from models.regions import UNITS, Region
+from training.data.celeba import Faces
+from training.data.holes import holes
+from training.data.spectacles import frames
 
-CORES = {"Smiling": Region(49, 23, 60, 41), "Eyeglasses": Region(28, 13, 39, 51)}
+EYES = Region(28, 13, 39, 51)
+CORES = {"Smiling": Region(49, 23, 60, 41), "Eyeglasses": EYES, "Male": EYES, "Young": EYES}
 COVERED = 0.7  # of the core of an attribute: the fill can decide it from there on
 DROPPED = 0.3  # of the attributes are not told
-GLASSES = 0.2  # of each batch are faces with glasses beyond those that come by chance
-BARED = 0.5  # of those that wear some have just these erased
+FRAMED = 0.15  # of the holes have the shape of glasses
 
 
 class FaceBatch(NamedTuple):
@@ -60,21 +61,20 @@ class Erased:
 
     def __getitem__(self, i: int) -> FaceBatch:
         rng = np.random.default_rng((self.seed, i))
-        pick = self.faces.pick(rng, self.batch, GLASSES)
+        pick = self.faces.pick(rng, self.batch)
         image = to_rgb(self.faces.images[pick], self.size)
         mirrored = torch.from_numpy(rng.uniform(size=self.batch) < 0.5)
         image = torch.where(mirrored[:, None, None, None], image.flip(3), image)
-        mask = holes(rng, self.batch, self.size)
-        worn = self.faces.column(RARE)[pick].astype(bool)
-        for row in np.flatnonzero(worn & (rng.uniform(size=self.batch) < BARED)):
-            mask[row] = fill(jittered(rng, REGIONS["glasses"]), self.size)
+        mask, framed = holes(rng, self.batch, self.size), rng.uniform(size=self.batch) < FRAMED
+        for row in np.flatnonzero(framed):
+            mask[row] = frames(rng, self.size)
         true = np.stack([self.faces.column(name)[pick] for name in self.attributes], 1)
         told = np.where(rng.uniform(size=true.shape) < DROPPED, UNKNOWN, true)
-        over = np.stack([covered(mask, name) for name in self.attributes], 1)
+        over = [covered(mask, name) | framed & (CORES[name] == EYES) for name in self.attributes]
         return FaceBatch(
             image,
             torch.from_numpy(mask)[:, None].float(),
-            *map(torch.from_numpy, (true, told, over)),
+            *map(torch.from_numpy, (true, told, np.stack(over, 1))),
         )
 
     def from_step(self, step: int, steps: int) -> Iterator[FaceBatch]:

@@ -1,13 +1,16 @@
 """Painted glasses: with them on a face that wears none, what a perfect removal gives is known."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw, ImageFilter
+from scipy import ndimage
 
 from models.regions import CROP, LEFT_EYE, RIGHT_EYE
 
 FINE = 2  # times the picture's size, at which the frame is drawn
 FRAMES = ((20, 18, 18), (45, 32, 24), (90, 60, 35), (70, 70, 78), (150, 140, 125), (130, 30, 35))
+SEEN = 0.2  # as opaque as what has to go when glasses are taken off
+WIDER = (2.0, 5.0)  # px of 128 that a hole in their shape is wider
 DARK, TINTED, CLEAR = (0.6, 0.97), (0.15, 0.5), (0.0, 0.12)  # how opaque the lenses are
 
 
@@ -66,3 +69,9 @@ def spectacles(rng: np.random.Generator, size: int) -> Float[np.ndarray, "4 s s"
         colour = colour * (1 - over) + (np.clip(paint, 0, 255) / 255)[:, None, None] * over
         cover = cover * (1 - over) + over
     return np.concatenate([colour / np.maximum(cover, 1e-6), cover[None]]).astype(np.float32)
+
+
+def frames(rng: np.random.Generator, size: int) -> Bool[np.ndarray, "s s"]:
+    """A hole where random glasses would be, a little wider than these."""
+    wider = round(rng.uniform(*WIDER) * size / 128)
+    return ndimage.binary_dilation(spectacles(rng, size)[3] > SEEN, iterations=max(1, wider))
