@@ -36,8 +36,9 @@ def inpaint_face(
     is [left, top, right, bottom] in its px, a list of such, or the value of the page's pad; every
     pixel outside stays as it is.
     `smile` is "as it comes", "smile" or "no smile", `glasses` "as it comes", "no glasses" or
-    "glasses". `eyes` [[x, y], [x, y]] says where the face is; else the largest one is found. The
-    same `seed` gives the same fills, a higher `temperature` varies them more.
+    "glasses"; of a rectangle over the eyes "no glasses" replaces just the glasses that are found.
+    `eyes` [[x, y], [x, y]] says where the face is; else the largest one is found. The same `seed`
+    gives the same fills, a higher `temperature` varies them more.
     """
     pixels = face_photo.read(common.uploaded(photo))
     smile = choice(smile, "Smile", SMILES[:3])

@@ -54,7 +54,7 @@ class Config:
     kl_weight: float = 0.002
     """Per nat of KL(q || p)."""
     critic_weight: float = 1.5
-    wish_weight: float = 0.25
+    wish_weight: float = 0.5
     kept_weight: float = 4.0
     """Of leaving a face as old, as male or female, and as serious, as the tutor saw it."""
     stage_one_share: float = 0.03
@@ -101,16 +101,18 @@ def asked(batch: FaceBatch, names: tuple[str, ...], free: int, rng: np.random.Ge
 
     A third leaves the attribute open.
     """
+    if not free:
+        return batch.told
     told = batch.told.clone()
     drawn = torch.from_numpy(rng.uniform(size=told.shape)).to(told.device)
     open_ = torch.from_numpy(rng.uniform(size=told.shape) < 1 / 3).to(told.device)
     for i, name in enumerate(names):
-        chance = ASKED.get(name, CONTRARY.get(name))
-        on = drawn[:, i] < chance
-        on = on if name in ASKED else on ^ batch.true[:, i].bool()
+        on = drawn[:, i] < (ASKED | CONTRARY)[name]
+        if name in CONTRARY:
+            on ^= batch.true[:, i].bool()
         wish = torch.where(on, ON, OFF).masked_fill(open_[:, i], UNKNOWN)
         told[-free:, i] = torch.where(batch.covered[:, i], wish, told[:, i])[-free:]
-    return told if free else batch.told
+    return told
 
 
 def critic_of(cfg: Config, tutor: FaceJudge) -> FaceCritic:
