@@ -31,7 +31,7 @@ def spectacles(rng: np.random.Generator, size: int) -> Float[np.ndarray, "4 s s"
     centres += [(-apart, 0), (apart, 0)]
     half = np.array([rng.uniform(12, 18.5), rng.uniform(7.5, 14.5)]) * unit
     half[0] = min(half[0], (centres[1, 0] - centres[0, 0]) / 2 - 1.5 * unit)
-    radius = rng.uniform(0.3, 0.95) * half.min()
+    radius = round(rng.uniform(0.3, 0.95) * half.min())
     thick = max(1, round(rng.choice([1.0, 2.0, 3.5]) * rng.uniform(0.7, 1.2) * unit))
     frame = np.array(FRAMES[rng.integers(len(FRAMES))]) + rng.integers(-15, 16, 3)
     opaque = rng.uniform(*(CLEAR, CLEAR, CLEAR, TINTED, DARK)[rng.integers(5)])
@@ -41,7 +41,8 @@ def spectacles(rng: np.random.Generator, size: int) -> Float[np.ndarray, "4 s s"
     rim, shine = glass.copy(), glass.copy()
     draw, edge, light = (ImageDraw.Draw(layer) for layer in (glass, rim, shine))
     strength = int(255 * rng.uniform(0.75, 1.0))
-    boxes = [[*(centre - half), *(centre + half)] for centre in centres]
+    # Whole px: with others Pillow refuses now and then a corner that is nearly as wide as the box.
+    boxes = [[round(side) for side in (*(centre - half), *(centre + half))] for centre in centres]
     for box, side in zip(boxes, (-1, 1), strict=True):
         draw.rounded_rectangle(box, radius, fill=int(255 * opaque))
         if rng.uniform() < 0.3:
