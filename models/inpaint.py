@@ -29,9 +29,10 @@ from models.inpaint_wishes import (
     check,
     keeping,
     seeded_noise,
+    unasked,
 )
 
-PATCH = 4  # px at half size, the side of what one place of the core's finest map sees first
+PATCH = 4  # px at half size, the side of what a place of the core's finest map sees first
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ class Inpainter(nn.Module):
         self.down2 = nn.Sequential(nn.Conv2d(middle, coarse, 3, 2, 1), ResBlock(coarse))
         self.look = TransformerBlock(coarse, config.heads)
 
-        states = 3 * len(config.attributes)
-        self.wish = nn.Linear(states, c, bias=False)
+        self.wish = nn.Linear(3 * len(config.attributes), c, bias=False)
         self.prior_mlp = nn.Sequential(nn.Linear(coarse + c, c), nn.SiLU(), nn.Linear(c, 2 * z))
         self.posterior_net = nn.Sequential(
             nn.PixelUnshuffle(PATCH),
@@ -236,12 +236,12 @@ class Inpainter(nn.Module):
     ) -> Float[Tensor, "n 3 h w"]:
         """One fill for each row of noise: all of one face, or one of each."""
         names = self.config.attributes
-        going, wishes = bare(attributes, names), self.wishes(attributes)
+        going, none = bare(attributes, names), self.wishes(unasked(attributes, names))
         if going.any():
-            kept = self.wishes(keeping(attributes, names, self.read(image, mask)))
-            wishes = torch.lerp(wishes, kept, FIRMLY)
+            attributes = keeping(attributes, names, self.read(image, mask))
             mask = torch.where(going[:, None, None, None], to_go(self.finder(image), mask), mask)
         context = self.context(image, mask)
+        wishes = torch.lerp(none, self.wishes(attributes), FIRMLY)
         z = self.prior(context, wishes).sample(noise.to(image.device), temperature)
         logits = self.decode(z, context.shared(len(z)), wishes.expand(len(z), -1))
         return torch.where(mask > 0.5, logits.sigmoid(), image)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 OFF, ON, UNKNOWN = range(3)
 GLASSES = "Eyeglasses"
-FIRMLY = 0.75  # how much of such a wish is made: all of it draws wrinkles where a frame was
+FIRMLY = 0.8  # how much of a wish is made: all of it makes grimaces of small holes
 KEPT = ("Male", "Young", "Smiling")  # what a fill should leave as it was, if it is not told
 
 
@@ -37,6 +37,12 @@ def bare(told: Int64[Tensor, "b k"], names: tuple[str, ...]) -> Bool[Tensor, " b
     if GLASSES not in names:
         return torch.zeros(len(told), dtype=torch.bool, device=told.device)
     return told[:, names.index(GLASSES)] == OFF
+
+
+def unasked(told: Int64[Tensor, "b k"], names: tuple[str, ...]) -> Int64[Tensor, "b k"]:
+    """The same with nothing wished for, but for the glasses: these are there or not."""
+    whole = torch.tensor([name == GLASSES for name in names], device=told.device)
+    return torch.where(whole, told, UNKNOWN)
 
 
 def keeping(

@@ -107,10 +107,10 @@ def test_where_glasses_go_the_person_stays_as_the_photo_shows_them(smile):
             shown = (model.read(image[None], mask[None, None])[0] > 0).long()
         shown[1] = OFF
         shown[0] = shown[0] if smile is None else int(smile)
-        open_ = torch.tensor([[UNKNOWN if smile is None else int(smile), OFF, UNKNOWN, UNKNOWN]])
         with torch.inference_mode():
             context = model.context(image[None], mask[None, None])
-            wishes = torch.lerp(model.wishes(open_), model.wishes(shown[None]), FIRMLY)
+            none = torch.tensor([[UNKNOWN, OFF, UNKNOWN, UNKNOWN]])
+            wishes = torch.lerp(model.wishes(none), model.wishes(shown[None]), FIRMLY)
             z = model.prior(context, wishes).sample(seeded_noise(4, TINY.latent_dim, 0))
             logits = model.decode(z, context.shared(4), wishes.expand(4, -1))
             expected = torch.where(mask > 0, logits.sigmoid(), image)
