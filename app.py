@@ -5,7 +5,11 @@ import threading
 
 import gradio as gr
 
-from tabs import codes, common, gate, inpaint, leftovers, share, sketch, studio
+from tabs import common, share
+from tabs.codes import tab as codes
+from tabs.inpaint import tab as inpaint
+from tabs.server import blocks, cleanup, limits
+from tabs.sketch import tab as sketch
 
 ACCENT = gr.themes.Color(
     c50="#fff4ed", c100="#ffe5d5", c200="#fec7aa", c300="#fda174", c400="#f9723c", c500="#de4914",
@@ -29,7 +33,7 @@ TABS = dict(zip(share.TABS, (sketch, inpaint, codes), strict=True))
 
 def build() -> gr.Blocks:
     """The page with all its tabs."""
-    with studio.Studio("Latent Studio") as demo:
+    with blocks.Studio("Latent Studio") as demo:
         gr.Markdown(HEADER, elem_classes="header")
         with gr.Tabs() as shown:
             for stem, tab in TABS.items():
@@ -55,7 +59,7 @@ def launch(demo: gr.Blocks, **where) -> threading.Thread:
         show_error=True,  # else Gradio's own refusals reach an API client without their sentence
         enable_monitoring=False,
         state_session_capacity=400,  # pages open at once; each holds 0.2 MB and its pictures
-        app_kwargs={"middleware": [(gate.Gate, (), {})], "lifespan": leftovers.tidied},
+        app_kwargs={"middleware": [(limits.Gate, (), {})], "lifespan": cleanup.tidied},
         prevent_thread_lock=True,
         **where,
     )
@@ -71,7 +75,7 @@ def warm() -> None:
 
 
 if __name__ == "__main__":
-    studio.sparing()
+    blocks.sparing()
     page = build()
     launch(page)
     page.block_thread()

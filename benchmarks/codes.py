@@ -8,9 +8,10 @@ import torch
 from timing import ROOT, seconds
 
 from models import checkpoint
-from tabs import codes, codes_kind
-from tabs.codes_picture import KINDS
-from training import table
+from tabs.codes import kinds as codes_kind
+from tabs.codes import tab as codes
+from tabs.codes.pictures import KINDS
+from training.release import results_table
 
 LINES = ("shift 1 0 wrap", "splice 3 x", "rotate 1", "negate", "undo")
 
@@ -36,7 +37,7 @@ def main() -> None:
             asked = 1e3 * seconds(lambda prior=prior: prior.sample(16, 3), 5)
             speed["sample_16_labelled_ms"] = asked
         folder = ROOT / "checkpoints" / f"codes-{kind}"
-        table.record(folder, {"speed": speed}, ROOT / "README.md", "codes")
+        results_table.record(folder, {"speed": speed}, ROOT / "README.md", "codes")
 
 
 if __name__ == "__main__":

@@ -19,12 +19,16 @@ from pythae.models.nn.benchmarks import celeba, mnist
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training import codebook, codes_metrics, common, metrics
-from training.codes_metrics import judged, many
-from training.codes_plan import SIZES
-from training.data import pictures
-from training.data.pictures import Kind
+from training.codes import codebook
+from training.codes import dataset as pictures
+from training.codes import metrics as codes_metrics
+from training.codes.config import SIZES
+from training.codes.dataset import Kind
+from training.codes.metrics import judged, many
+from training.engine.cli import has_fast_bfloat16, run
+from training.engine.run_state import Resume, atomic_write, run_lock
 from training.judge import load_judge
+from training.sketch import metrics
 
 # mnist/vqvae_config.json and celeba/vqvae_config.json; sketches have the size of the latter
 DIGITS = {"latent_dim": 16, "num_embeddings": 256, "use_ema": True}
@@ -110,14 +114,14 @@ def trained(cfg: Config) -> tuple[VQVAE | VAE, float]:
     optimizer = torch.optim.Adam(model.parameters(), cfg.lr or LR[cfg.kind], fused=True)
     run_dir = cfg.run_dir or Path(f"runs/{cfg.name}")
     aside = {"data_dir", "cache_dir", "run_dir", "out", "split"}
-    resume = common.Resume(run_dir, cfg, aside, {"model": model, "optimizer": optimizer})
+    resume = Resume(run_dir, cfg, aside, {"model": model, "optimizer": optimizer})
     start, seconds = resume.load()
     began = time.perf_counter()
     for step in tqdm(range(start, cfg.steps), initial=start, total=cfg.steps, mininterval=2):
         rng = np.random.default_rng((cfg.seed, step))
         x = pictures.batch(images, cfg.kind, cfg.batch_size, rng)
         x = x.to(device, memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=common.has_fast_bf16()):
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16()):
             loss = model({"data": x}).loss
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -164,7 +168,7 @@ def drawn(cfg: Config, model: VAE) -> dict[str, Any]:
 
 def main(cfg: Config) -> None:
     """Train, measure, write and print."""
-    with common.locked(cfg.run_dir or Path(f"runs/{cfg.name}")):
+    with run_lock(cfg.run_dir or Path(f"runs/{cfg.name}")):
         model, seconds = trained(cfg)
         settings = asdict(model.model_config)
     result = {
@@ -178,10 +182,10 @@ def main(cfg: Config) -> None:
         "settings": settings,
     }
     text = json.dumps(result, indent=2)
-    with common.replacing(cfg.out or Path(f"runs/{cfg.name}.json")) as file:
+    with atomic_write(cfg.out or Path(f"runs/{cfg.name}.json")) as file:
         file.write(f"{text}\n".encode())
     print(text)
 
 
 if __name__ == "__main__":
-    common.run(main, Config)
+    run(main, Config)

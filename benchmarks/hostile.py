@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmarks.serving import ROOT
 
-FACE = ROOT / "tabs/assets/faces/face-00.png"
+FACE = ROOT / "tabs/sample_faces/face-00.png"
 DEEP = "deep-place-{}"  # stands for that many nested lists, which json.dumps could not write
 META = {"_type": "gradio.FileData"}
 ROADS = (

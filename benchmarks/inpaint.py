@@ -11,14 +11,15 @@ import torch
 from timing import in_fresh_python, keep, seconds
 
 from models import checkpoint
-from models.inpaint import Inpainter
-from models.inpaint_cvae import FaceCVAE
-from tabs import inpaint as tab
-from training import common, losses
-from training.data.erased import FaceBatch
-from training.inpaint_critic import Panel
-from training.inpaint_plan import Config, critic_of
-from training.inpaint_step import turn
+from models.inpaint.cvae import FaceCVAE
+from models.inpaint.model import Inpainter
+from tabs.inpaint import tab as tab
+from training.engine.cli import has_fast_bfloat16
+from training.inpaint.config import Config, critic_of
+from training.inpaint.dataset import FaceBatch
+from training.inpaint.discriminator import Panel
+from training.inpaint.losses import turn
+from training.sketch import losses
 
 BATCH = 32
 
@@ -63,7 +64,7 @@ def our_step(free: int) -> Callable[[], None]:
     at = iter(range(10**9))
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=common.has_fast_bf16()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
             terms = turn(
                 cfg, model, panel, critic_optimizer, batch, batch.told, None, free, next(at)
             )

@@ -25,9 +25,9 @@ import numpy as np
 import torch
 
 from models import checkpoint
-from models.face_judge import FaceJudge, FaceJudgeConfig
-from training import common
+from models.classifiers import FaceJudge, FaceJudgeConfig
 from training.data import mnist
+from training.engine.cli import ALLOCATOR, run
 
 ROOT = Path(__file__).resolve().parent.parent
 SAVE_EVERY = 20
@@ -84,8 +84,8 @@ def plan(cfg: Config) -> list[Moment]:
 def make_data(folder: Path) -> None:
     """A few pictures of each kind, as the tests have them, and a tutor that knows nothing."""
     sys.path.append(str(ROOT / "tests"))
-    from faces import NAMES, noisy, write_celeba
-    from made_up import write_mnist, write_quickdraw
+    from tests.helpers.faces import NAMES, noisy, write_celeba
+    from tests.helpers.fake_datasets import write_mnist, write_quickdraw
 
     write_mnist(folder, {"train": mnist.VALID + 40})
     write_quickdraw(folder / "quickdraw")
@@ -110,7 +110,7 @@ class Run:
         places += f" --cache-dir {data}/cache --log-every 1 --save-every {SAVE_EVERY}"
         script = f"training/train_{cfg.script}.py"
         self.command = ["nice", sys.executable, script, *places.split(), *flags.split()]
-        self.env = os.environ | {"PYTHONPATH": str(ROOT), "GLIBC_TUNABLES": common.ALLOCATOR}
+        self.env = os.environ | {"PYTHONPATH": str(ROOT), "GLIBC_TUNABLES": ALLOCATOR}
         self.env |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
     def begin(self) -> None:
@@ -246,4 +246,4 @@ def main(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main, Config)
+    run(main, Config)

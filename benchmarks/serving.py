@@ -17,7 +17,7 @@ from gradio_client import handle_file
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 120  # s for the page to answer
 PASSED_ON = ("PATH", "HOME", "OMP_NUM_THREADS", "LANG")
-FACE = handle_file(str(ROOT / "tabs/assets/faces/face-00.png"))
+FACE = handle_file(str(ROOT / "tabs/sample_faces/face-00.png"))
 STROKES = [[[40, 200], [60, 60]], [[40, 40], [60, 200]]]
 CALLS: dict[str, tuple[Any, ...]] = {
     "/complete_sketch": (STROKES, "any", 2),

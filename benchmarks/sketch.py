@@ -20,9 +20,10 @@ from timing import in_fresh_python, keep, seconds
 
 from models import checkpoint
 from models.images import rasterise
-from models.sketch_cvae import SketchCVAE
-from tabs import sketch as tab
-from training import common, losses
+from models.sketch.cvae import SketchCVAE
+from tabs.sketch import tab as tab
+from training.engine.cli import has_fast_bfloat16
+from training.sketch import losses
 
 ROOT = Path(__file__).parent.parent
 BATCH = 64
@@ -42,7 +43,7 @@ def training_step(stock: bool) -> Callable[[], None]:
     if not stock:
         model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=not stock)
-    bf16 = not stock and common.has_fast_bf16()
+    bf16 = not stock and has_fast_bfloat16()
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):

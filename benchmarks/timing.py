@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from training import common, table
+from training.engine.cli import ALLOCATOR
+from training.release import results_table
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,7 +30,7 @@ def in_fresh_python(script: str, what: str, fast_allocator: bool) -> float:
     """What `script` prints for `what`, with or without the allocator setting."""
     env = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
     if fast_allocator:
-        env["GLIBC_TUNABLES"] = common.ALLOCATOR
+        env["GLIBC_TUNABLES"] = ALLOCATOR
     done = subprocess.run(
         [sys.executable, script, what], env=env, capture_output=True, text=True, check=True
     )
@@ -38,4 +39,4 @@ def in_fresh_python(script: str, what: str, fast_allocator: bool) -> float:
 
 def keep(stem: str, speed: dict[str, float]) -> None:
     """Put the figures into the checkpoint's metrics.json and the README's table, and print all."""
-    table.record(ROOT / "checkpoints" / stem, {"speed": speed}, ROOT / "README.md", stem)
+    results_table.record(ROOT / "checkpoints" / stem, {"speed": speed}, ROOT / "README.md", stem)

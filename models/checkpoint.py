@@ -21,15 +21,15 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from models import release
-from models.release import CheckpointError
+from models import hub
+from models.hub import CheckpointError
 
 ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
 MODULES = {
-    "sketch": "models.sketch",
-    "inpaint": "models.inpaint",
-    "codes": "models.codes",
-    "prior": "models.codes_prior",
+    "sketch": "models.sketch.model",
+    "inpaint": "models.inpaint.model",
+    "codes": "models.codes.vqvae",
+    "prior": "models.codes.prior",
 }  # a checkpoint's stem -> the module with its MODELS
 CONFIG, WEIGHTS, ASIDE = "config.json", "model.safetensors", "model.safetensors.old"
 
@@ -103,9 +103,9 @@ def load(name: str | Path, root: Path = ROOT, repo: str | None = None) -> nn.Mod
     stem = folder.name.split("-")[0]
     here = (folder / CONFIG).is_file() and repo is None
     if not here and isinstance(name, str) and stem in MODULES:
-        folder = release.pull(name, root, repo) or folder
+        folder = hub.pull(name, root, repo) or folder
     if not (folder / CONFIG).is_file():
-        cure = f"train one with `{release.trained_by(folder.name)}`, or fetch a published one by "
+        cure = f"train one with `{hub.trained_by(folder.name)}`, or fetch a published one by "
         cure += "setting LATENT_STUDIO_REPO=OWNER/NAME"
         if stem not in MODULES:
             cure = f"a checkpoint's name starts with {' or '.join(map(repr, MODULES))}"

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.bare_files import bare
+from models.image_sanitizer import bare
 
 CANVAS = 256  # px, the side of the pad and of the Quick, Draw! frame
 PEN = 12  # px on that canvas, the diameter of the round pen

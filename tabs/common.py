@@ -15,7 +15,8 @@ try:
 except ImportError:
     spaces = None
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parent / "components"
+SAMPLE_FACES = Path(__file__).parent / "sample_faces"
 MAX_SEED = 2**31 - 1
 NOT_UPLOADED = (
     "The picture must be uploaded: with gradio_client, pass handle_file('your_picture.png')."

@@ -12,7 +12,7 @@ MAX_QUERY = 8_000  # characters that are read of one setting
 def panel(tab: str, inputs: list[gr.components.Component]) -> None:
     """ "Copy link" and "Copy as Python" for what `inputs` hold when one of them is pressed.
 
-    `assets/TAB-share.js` makes of their values {link: {name: text}, calls: [{to, args}], note}.
+    `components/TAB-share.js` makes of their values {link: {name: text}, calls: [{to, args}], note}.
     """
     shown = common.component(
         {"tab": tab, "ask": ""}, "share", elem_id=f"{tab}-share", elem_classes="share"
@@ -48,7 +48,7 @@ def figure(told: dict[str, str], name: str, low: float, high: float, whole: bool
 
 
 def figures(text: str, width: int) -> list[int]:
-    """Whole numbers, each `width` digits of base 36, as `assets/*-share.js` write them.
+    """Whole numbers, each `width` digits of base 36, as `components/*-share.js` write them.
 
     ValueError where they are none.
     """

@@ -25,7 +25,7 @@ def browser():
 @pytest.fixture(scope="module")
 def address():
     """Where the whole app answers, with stand-ins as its models."""
-    from standin import serving
+    from tests.helpers.fake_models import serving
 
     with pytest.MonkeyPatch.context() as patch, serving(patch) as url:
         yield url
@@ -34,7 +34,7 @@ def address():
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
     """An empty Hub."""
-    from publishing import empty_hub
+    from tests.helpers.hub_fixtures import empty_hub
 
     with empty_hub(monkeypatch, tmp_path / "cache") as served:
         yield served
@@ -43,6 +43,6 @@ def hub(monkeypatch, tmp_path):
 @pytest.fixture
 def root(tmp_path):
     """A folder with two checkpoints."""
-    from publishing import two_checkpoints
+    from tests.helpers.hub_fixtures import two_checkpoints
 
     return two_checkpoints(tmp_path / "root")

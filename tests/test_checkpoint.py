@@ -341,7 +341,7 @@ import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from models import checkpoint
-import test_checkpoint
+from tests import test_checkpoint
 replace = Path.replace
 def kill(path, target):
     if target.name == "config.json":

@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models import checkpoint
-from models.inpaint import Inpainter
-from models.inpaint_wishes import GLASSES, UNKNOWN, seeded_noise
+from models.inpaint.attributes import GLASSES, UNKNOWN, seeded_noise
+from models.inpaint.model import Inpainter
 from models.regions import REGIONS, Region
-from training import common
-from training.data import holes
-from training.data.spectacles import spectacles
+from training.engine.cli import run
+from training.engine.run_state import atomic_write
+from training.inpaint import holes
+from training.inpaint.synthetic_glasses import spectacles
 
 ORDER = ("lower face", "glasses", "nose", "mouth", "eyes")
 AROUND = (
@@ -42,7 +43,7 @@ class Config:
     """What is made."""
 
     checkpoint_dir: Path = Path("checkpoints/inpaint")
-    out_dir: Path = Path("tabs/assets/faces")
+    out_dir: Path = Path("tabs/sample_faces")
     seeds: tuple[int, ...] = (1, 5, 17, 19, 41, 46, 49, 54)
     """One face each; chosen by eye."""
     worn: tuple[tuple[int, int], ...] = ((8, 19), (53, 33))
@@ -96,9 +97,9 @@ def main(cfg: Config) -> None:
         large = Image.fromarray(pixels).resize((cfg.side, cfg.side), Image.Resampling.BICUBIC)
         if i >= len(cfg.seeds):
             large = dressed(large, cfg.worn[i - len(cfg.seeds)][1])
-        with common.replacing(cfg.out_dir / f"face-{i:02}.png") as file:
+        with atomic_write(cfg.out_dir / f"face-{i:02}.png") as file:
             large.save(file, "PNG", optimize=True)
 
 
 if __name__ == "__main__":
-    common.run(main, Config)
+    run(main, Config)

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from models import checkpoint
 from models.images import rasterise
-from models.sketch import SketchCompleter
-from training import common
+from models.sketch.model import SketchCompleter
+from training.engine.cli import run
+from training.engine.previews import save_ink_grid
 
 RING = [round(2 * math.pi * i / 24, 3) for i in range(25)]  # rad
 HALVES = {
@@ -46,8 +47,8 @@ def rows(model: SketchCompleter, cfg: Config) -> list[Tensor]:
 def main(cfg: Config) -> None:
     """Write samples.png beside the weights."""
     drawn = rows(checkpoint.load(cfg.checkpoint_dir), cfg)
-    common.save_grid(cfg.checkpoint_dir / "samples.png", drawn, scale=1)
+    save_ink_grid(cfg.checkpoint_dir / "samples.png", drawn, scale=1)
 
 
 if __name__ == "__main__":
-    common.run(main, Config)
+    run(main, Config)

@@ -13,12 +13,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import huggingface_hub as hub
+import huggingface_hub
 from huggingface_hub.hf_api import RepoFile
 
-from models import checkpoint, release
-from training import cards, common
+from models import checkpoint, hub
+from training.engine.cli import run
 from training.judge import load_judge
+from training.release import cards
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("config.json", "model.safetensors", "metrics.json", "README.md", "samples.png")
@@ -61,7 +62,7 @@ def model_files(cfg: Config) -> dict[str, bytes]:
         raise ValueError(f"no checkpoint in {cfg.checkpoints}: train one first")
     samples = [path for path in files if path.endswith("/samples.png")]
     if (cfg.checkpoints / "inpaint").is_dir():  # it made these faces: no photograph ever goes
-        pictures = sorted((ROOT / "tabs/assets/faces").glob("*.png"))
+        pictures = sorted((ROOT / "tabs/sample_faces").glob("*.png"))
         faces = {f"samples/{path.name}": path.read_bytes() for path in pictures}
         samples, files = [*samples, *faces], files | faces
     card = cards.release_card(cfg.repo_id, folders, samples)
@@ -80,8 +81,8 @@ def space_files() -> dict[str, bytes]:
 
 def push(cfg: Config, files: dict[str, bytes]) -> str:
     """Make the repository hold `files`, in one commit; which commit holds them now."""
-    api, kind = hub.HfApi(), "space" if cfg.space else "model"
-    hub.get_session().timeout = TIMEOUT
+    api, kind = huggingface_hub.HfApi(), "space" if cfg.space else "model"
+    huggingface_hub.get_session().timeout = TIMEOUT
     sdk = "gradio" if cfg.space else None
     api.create_repo(cfg.repo_id, repo_type=kind, private=cfg.private, exist_ok=True, space_sdk=sdk)
     head = api.repo_info(cfg.repo_id, repo_type=kind).sha
@@ -94,8 +95,8 @@ def push(cfg: Config, files: dict[str, bytes]) -> str:
         print(f"nothing to do: {cfg.repo_id} holds all {len(files)} files")
         return head
     print(f"sending {len(new)} of {len(files)} files, removing {len(stale)}")
-    operations = [hub.CommitOperationAdd(path, data) for path, data in new.items()]
-    operations += [hub.CommitOperationDelete(path) for path in stale]
+    operations = [huggingface_hub.CommitOperationAdd(path, data) for path, data in new.items()]
+    operations += [huggingface_hub.CommitOperationDelete(path) for path in stale]
     how = {"commit_message": "Publish", "repo_type": kind, "parent_commit": head}
     return api.create_commit(cfg.repo_id, operations, **how).oid
 
@@ -115,9 +116,9 @@ def record(cfg: Config, files: dict[str, bytes], revision: str) -> None:
         if file and name != "samples":
             pinned.setdefault(name, {})[file] = hashlib.sha256(data).hexdigest()
     content = {"repo_id": cfg.repo_id, "revision": revision, "checkpoints": pinned}
-    data, path = (json.dumps(content, indent=2) + "\n").encode(), cfg.checkpoints / release.RELEASES
+    data, path = (json.dumps(content, indent=2) + "\n").encode(), cfg.checkpoints / hub.RELEASES
     if not path.exists() or path.read_bytes() != data:
-        checkpoint.write(cfg.checkpoints, {release.RELEASES: data})
+        checkpoint.write(cfg.checkpoints, {hub.RELEASES: data})
         print(f"{path} pins {revision}: commit it")
 
 
@@ -132,13 +133,13 @@ def main(cfg: Config) -> None:
             print(f"{hashlib.sha256(data).hexdigest()}  {len(data):>12,}  {path}")
         print(f"{len(files)} files, {sum(map(len, files.values())):,} bytes, would go to {where}")
         return None if cfg.space else print(f"\n{files['README.md'].decode()}")
-    if hub.get_token() is None:
+    if huggingface_hub.get_token() is None:
         raise ValueError("no token for the Hub: log in with `hf auth login`, or set HF_TOKEN")
     try:
-        revision = release.patiently(lambda: push(cfg, files))
+        revision = hub.patiently(lambda: push(cfg, files))
     except Exception as error:
         raise RuntimeError(
-            f"could not publish to {where}: {release.why(error)}; what has arrived is kept, and "
+            f"could not publish to {where}: {hub.why(error)}; what has arrived is kept, and "
             "the same command goes on"
         ) from error
     print(f"published: {where} at {revision}")
@@ -147,4 +148,4 @@ def main(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main, Config)
+    run(main, Config)

@@ -12,18 +12,20 @@ import torch
 from tqdm import tqdm
 
 from models import checkpoint
-from models.codes import VQVAE
-from training import common
-from training.codebook import CodebookAverage, perplexity
-from training.codes_plan import SIZES, Config, card, preview, terms_of, uses
-from training.data import pictures
+from models.codes.vqvae import VQVAE
+from training.codes import dataset as pictures
+from training.codes.codebook import CodebookAverage, perplexity
+from training.codes.config import SIZES, Config, card, preview, terms_of, uses
+from training.engine.cli import has_fast_bfloat16, run
+from training.engine.run_state import MetricLog, Resume, run_lock
+from training.engine.schedules import EMA, warmup_cosine
 
 
 def main(cfg: Config) -> None:
     """Train, resume, save."""
     run_dir = cfg.run_dir or Path(f"runs/codes-{cfg.kind}")
     out_dir = cfg.out_dir or Path(f"checkpoints/codes-{cfg.kind}")
-    with common.locked(run_dir, out_dir):
+    with run_lock(run_dir, out_dir):
         train(cfg, run_dir, out_dir)
 
 
@@ -40,12 +42,12 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
     average = CodebookAverage(model.codebook, cfg.decay)
     learnt = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learnt, cfg.lr, (0.9, 0.99), weight_decay=0.01, fused=True)
-    ema = common.EMA(model)
+    ema = EMA(model)
     parts = {"model": model, "average": average, "optimizer": optimizer, "ema": ema}
     aside = {"data_dir", "out_dir", "run_dir", "cache_dir", "tutor"}
-    resume = common.Resume(run_dir, cfg, aside, parts)
+    resume = Resume(run_dir, cfg, aside, parts)
     start, seconds = resume.load()
-    log = common.MetricLog(run_dir / "metrics.jsonl", start)
+    log = MetricLog(run_dir / "metrics.jsonl", start)
 
     tutor = None
     if cfg.kind == "faces":
@@ -58,13 +60,13 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
         rng = np.random.default_rng((cfg.seed, step))
         x = pictures.batch(images, cfg.kind, cfg.batch_size, rng)
         x = x.to(device, memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=common.has_fast_bf16()):
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16()):
             terms, out = terms_of(cfg, model, x, tutor)
         optimizer.zero_grad(set_to_none=True)
         terms["loss"].backward()
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         for group in optimizer.param_groups:
-            group["lr"] = common.learning_rate(step, cfg.steps, cfg.lr)
+            group["lr"] = warmup_cosine(step, cfg.steps, cfg.lr)
         optimizer.step()
         if cfg.average:
             average.update(model.codebook.data, out.z_e, out.codes)
@@ -90,4 +92,4 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main, Config)
+    run(main, Config)

@@ -15,12 +15,15 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from models import checkpoint
-from models.codes import VQVAE
-from models.codes_prior import ANY, CodesPrior, CodesPriorConfig
-from training import common
-from training.codes_plan import prior_card
-from training.data import pictures
-from training.data.pictures import Kind
+from models.codes.prior import ANY, CodesPrior, CodesPriorConfig
+from models.codes.vqvae import VQVAE
+from training.codes import dataset as pictures
+from training.codes.config import prior_card
+from training.codes.dataset import Kind
+from training.engine.cli import has_fast_bfloat16, run
+from training.engine.previews import save_rgb_grid
+from training.engine.run_state import MetricLog, Resume, run_lock
+from training.engine.schedules import EMA, warmup_cosine
 
 SIZE = CodesPriorConfig()
 DROPPED = 0.1  # of the labels are not told
@@ -74,7 +77,7 @@ def main(cfg: Config) -> None:
     """Train, resume, save."""
     run_dir = cfg.run_dir or Path(f"runs/prior-{cfg.kind}")
     out_dir = cfg.out_dir or Path(f"checkpoints/prior-{cfg.kind}")
-    with common.locked(run_dir, out_dir):
+    with run_lock(run_dir, out_dir):
         train(cfg, run_dir, out_dir)
 
 
@@ -92,12 +95,12 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
     optimizer = torch.optim.AdamW(
         model.parameters(), cfg.lr, (0.9, 0.95), weight_decay=0.05, fused=True
     )
-    ema = common.EMA(model)
+    ema = EMA(model)
     parts = {"model": model, "optimizer": optimizer, "ema": ema}
     aside = {"data_dir", "codes_dir", "out_dir", "run_dir", "cache_dir"}
-    resume = common.Resume(run_dir, cfg, aside, parts)
+    resume = Resume(run_dir, cfg, aside, parts)
     start, seconds = resume.load()
-    log = common.MetricLog(run_dir / "metrics.jsonl", start)
+    log = MetricLog(run_dir / "metrics.jsonl", start)
 
     bar = tqdm(total=cfg.steps, initial=start, mininterval=2)
     began = time.perf_counter()
@@ -108,14 +111,14 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
         label = torch.from_numpy(label if shape.names else np.full_like(label, ANY)).to(device)
         order = orders(len(pick), shape.grid**2, rng).to(device)
         x = codes[pick].to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=common.has_fast_bf16()):
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16()):
             logits = model(x, label, order)
         loss = F.cross_entropy(logits.flatten(0, 1), x.flatten(1).gather(1, order).flatten())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in optimizer.param_groups:
-            group["lr"] = common.learning_rate(step, cfg.steps, cfg.lr)
+            group["lr"] = warmup_cosine(step, cfg.steps, cfg.lr)
         optimizer.step()
         ema.update(model, step)
         bar.update()
@@ -128,7 +131,7 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
             with ema.in_place_of(model):
                 checkpoint.save(out_dir, model, card=card(cfg, done, now))
                 drawn = book.decode(model.sample(24, seed=step))
-                common.save_faces(
+                save_rgb_grid(
                     run_dir / f"{done:06d}.png", list(drawn.expand(-1, 3, -1, -1).split(12))
                 )
             resume.save(done, now)  # last: what a kill cuts short is done again
@@ -136,4 +139,4 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main, Config)
+    run(main, Config)

@@ -14,11 +14,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from models import checkpoint
-from models.face_judge import SIZE, FaceJudge, FaceJudgeConfig
+from models.classifiers import SIZE, FaceJudge, FaceJudgeConfig
 from models.images import to_rgb
-from training import common
 from training.data import celeba
-from training.data.views import jolted
+from training.data.augment import jolted
+from training.engine.cli import hardware, has_fast_bfloat16, run
+from training.engine.run_state import run_lock
+from training.engine.schedules import EMA, warmup_cosine
 
 SHOWN = ("Smiling", "Eyeglasses", "Male", "Young")
 
@@ -62,14 +64,14 @@ Says which of CelebA's 40 attributes a face of 64x64 px in CelebA's frame shows.
 - Data: CelebA (Liu et al. 2015), for non-commercial research only; so are these weights.
 - Command: `python training/train_face_judge.py {options}`
 - Last run: {cfg.steps} steps of {cfg.batch_size} faces.
-- Hardware: {common.hardware()}.
+- Hardware: {hardware()}.
 - For judging fills, not people: its words on a person are the data set's prejudices.
 """
 
 
 def main(cfg: Config) -> None:
     """Train and save."""
-    with common.locked(cfg.out_dir):
+    with run_lock(cfg.out_dir):
         train(cfg)
 
 
@@ -80,20 +82,20 @@ def train(cfg: Config) -> None:
     folder, cache = cfg.data_dir / "celeba", cfg.cache_dir.expanduser()
     faces = celeba.load(folder, "train", cache)
     judge = FaceJudge(FaceJudgeConfig(faces.names, cfg.width)).to(memory_format=torch.channels_last)
-    ema = common.EMA(judge)
+    ema = EMA(judge)
     optimizer = torch.optim.AdamW(judge.parameters(), cfg.lr, weight_decay=0.1, fused=True)
     truth = torch.from_numpy(faces.attributes).float()
     bar = tqdm(range(cfg.steps), desc="judge", mininterval=5)
     for step in bar:
         pick = faces.pick(rng, cfg.batch_size)
         x = augmented(faces.images[pick], rng).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=common.has_fast_bf16()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
             logits = judge(x).logits
         loss = F.binary_cross_entropy_with_logits(logits, truth[pick] * 0.94 + 0.03)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for group in optimizer.param_groups:
-            group["lr"] = common.learning_rate(step, cfg.steps, cfg.lr)
+            group["lr"] = warmup_cosine(step, cfg.steps, cfg.lr)
         optimizer.step()
         ema.update(judge, step)
         if step % 50 == 0:
@@ -108,4 +110,4 @@ def train(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main, Config)
+    run(main, Config)

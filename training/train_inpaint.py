@@ -11,11 +11,11 @@ import torch
 from tqdm import tqdm
 
 from models import checkpoint
-from training import common
 from training.data import celeba
-from training.data.erased import Erased
-from training.inpaint_critic import Panel
-from training.inpaint_plan import (
+from training.engine.cli import has_fast_bfloat16, run
+from training.engine.run_state import MetricLog, Resume, run_lock
+from training.engine.schedules import EMA
+from training.inpaint.config import (
     Config,
     asked,
     blend,
@@ -25,19 +25,21 @@ from training.inpaint_plan import (
     network_of,
     preview,
 )
-from training.inpaint_step import turn
+from training.inpaint.dataset import Erased
+from training.inpaint.discriminator import Panel
+from training.inpaint.losses import turn
 
 
 def main(cfg: Config) -> None:
     """Train, resume, save."""
-    with common.locked(cfg.run_dir, cfg.out_dir):
+    with run_lock(cfg.run_dir, cfg.out_dir):
         train(cfg)
 
 
 def train(cfg: Config) -> None:
     """The run itself."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and common.has_fast_bf16())
+    bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and has_fast_bfloat16())
     tutors = [
         checkpoint.load(path).requires_grad_(False).to(device, memory_format=torch.channels_last)
         for path in cfg.tutors
@@ -51,7 +53,7 @@ def train(cfg: Config) -> None:
     panel = Panel(critic, *tutors)
     optimizer = torch.optim.AdamW(network.parameters(), cfg.lr, (0.5, 0.99), fused=True)
     critic_optimizer = torch.optim.AdamW(critic.parameters(), cfg.lr, (0.0, 0.99), fused=True)
-    ema = common.EMA(network)
+    ema = EMA(network)
     parts = {
         "network": network,
         "critic": critic,
@@ -60,9 +62,9 @@ def train(cfg: Config) -> None:
         "ema": ema,
     }
     aside = {"data_dir", "out_dir", "run_dir", "cache_dir", "tutors", "init"}
-    resume = common.Resume(cfg.run_dir, cfg, aside, parts)
+    resume = Resume(cfg.run_dir, cfg, aside, parts)
     start, seconds = resume.load()
-    log = common.MetricLog(cfg.run_dir / "metrics.jsonl", start)
+    log = MetricLog(cfg.run_dir / "metrics.jsonl", start)
 
     total = cfg.steps + cfg.sharpen_steps
     bar = tqdm(total=total, initial=start, mininterval=2)
@@ -110,4 +112,4 @@ def train(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main, Config)
+    run(main, Config)

@@ -14,11 +14,12 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from models import checkpoint
-from models.inpaint_cvae import FaceCVAE, FaceCVAEConfig
-from training import common
+from models.inpaint.cvae import FaceCVAE, FaceCVAEConfig
 from training.data import celeba
-from training.data.erased import Erased
-from training.losses import bernoulli_nll
+from training.engine.cli import has_fast_bfloat16, run
+from training.engine.run_state import MetricLog, Resume, run_lock
+from training.inpaint.dataset import Erased
+from training.sketch.losses import bernoulli_nll
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def told_apart(critic: nn.Module, real: Tensor, drawn: Tensor) -> Tensor:
 
 def main(cfg: Config) -> None:
     """Train, resume, save."""
-    with common.locked(cfg.run_dir, cfg.out_dir):
+    with run_lock(cfg.run_dir, cfg.out_dir):
         train(cfg)
 
 
@@ -84,9 +85,9 @@ def train(cfg: Config) -> None:
     parts = {"model": model, "critic": critic, "optimizer": optimizer}
     parts["critic_optimizer"] = critic_optimizer
     aside = {"data_dir", "out_dir", "run_dir", "cache_dir"}
-    resume = common.Resume(cfg.run_dir, cfg, aside, parts)
+    resume = Resume(cfg.run_dir, cfg, aside, parts)
     start, seconds = resume.load()
-    log = common.MetricLog(cfg.run_dir / "metrics.jsonl", start)
+    log = MetricLog(cfg.run_dir / "metrics.jsonl", start)
 
     total = cfg.steps + cfg.sharpen_steps
     warm = cfg.steps + int(cfg.warm_share * len(faces.images) / cfg.batch_size)
@@ -95,7 +96,7 @@ def train(cfg: Config) -> None:
     for step, whole in enumerate(bar, start):
         batch = whole.to(device)
         torch.manual_seed(hash((cfg.seed, step)))
-        with torch.autocast(device.type, torch.bfloat16, enabled=common.has_fast_bf16()):
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16()):
             out = model(batch.image * (1 - batch.mask), batch.told)
             drawn = torch.lerp(batch.image, out.logits.float().sigmoid(), batch.mask)
             recon = bernoulli_nll(out.logits.float(), batch.image).mean()
@@ -124,4 +125,4 @@ def train(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main, Config)
+    run(main, Config)

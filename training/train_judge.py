@@ -15,9 +15,12 @@ from safetensors.torch import save
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from training import common
-from training.data import completions, mnist, quickdraw
+from training.data import mnist, quickdraw
+from training.engine.cli import has_fast_bfloat16, run
+from training.engine.run_state import atomic_write, run_lock
+from training.engine.schedules import EMA, warmup_cosine
 from training.judge import SketchJudge, load_judge
+from training.sketch import dataset as completions
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def batches(cfg: Config) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
 
 def main(cfg: Config) -> None:
     """Train and save."""
-    with common.locked(cfg.out.parent):
+    with run_lock(cfg.out.parent):
         train(cfg)
 
 
@@ -64,23 +67,23 @@ def train(cfg: Config) -> None:
     torch.manual_seed(cfg.seed)
     classes = len(quickdraw.CLASSES if cfg.kind == "sketches" else mnist.NAMES)
     judge = SketchJudge(classes).to(memory_format=torch.channels_last)
-    ema = common.EMA(judge)
+    ema = EMA(judge)
     optimizer = torch.optim.AdamW(judge.parameters(), cfg.lr, weight_decay=0.05, fused=True)
     bar = tqdm(batches(cfg), desc="judge", total=cfg.steps, mininterval=5)
     for step, (x, label) in enumerate(bar):
-        with torch.autocast("cpu", torch.bfloat16, enabled=common.has_fast_bf16()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
             logits = judge(x[:, None].gt(127).float()).logits
         loss = F.cross_entropy(logits, label, label_smoothing=0.1)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for group in optimizer.param_groups:
-            group["lr"] = common.learning_rate(step, cfg.steps, cfg.lr)
+            group["lr"] = warmup_cosine(step, cfg.steps, cfg.lr)
         optimizer.step()
         ema.update(judge, step)
         if step % 50 == 0:
             bar.set_postfix(loss=f"{float(loss.detach()):.3f}")
     weights = {name: v.half().contiguous() for name, v in ema.network.state_dict().items()}
-    with common.replacing(cfg.out) as file:
+    with atomic_write(cfg.out) as file:
         file.write(save(weights))
     if cfg.kind == "sketches":
         full, _, label = completions.halves(cfg.data_dir / "quickdraw", "valid")
@@ -92,4 +95,4 @@ def train(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main, Config)
+    run(main, Config)

@@ -12,9 +12,12 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from models import checkpoint
-from training import common
-from training.data import completions, fetch, quickdraw
-from training.sketch_plan import (
+from training.data import fetch, quickdraw
+from training.engine.cli import has_fast_bfloat16, run
+from training.engine.run_state import MetricLog, Resume, run_lock
+from training.engine.schedules import EMA
+from training.sketch import dataset as completions
+from training.sketch.config import (
     Config,
     Objective,
     card,
@@ -29,14 +32,14 @@ from training.sketch_plan import (
 
 def main(cfg: Config) -> None:
     """Train, resume, save; only the main process writes."""
-    bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and common.has_fast_bf16())
+    bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and has_fast_bfloat16())
     acc = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=not torch.cuda.is_available())
     if cfg.batch_size % acc.num_processes:
         raise ValueError(
             f"--batch-size {cfg.batch_size} cannot be shared by {acc.num_processes} processes: "
             "choose a multiple"
         )
-    with common.locked(cfg.run_dir, cfg.out_dir) if acc.is_main_process else nullcontext():
+    with run_lock(cfg.run_dir, cfg.out_dir) if acc.is_main_process else nullcontext():
         train(cfg, acc)
 
 
@@ -57,15 +60,15 @@ def train(cfg: Config, acc: Accelerator) -> None:
     optimizer = torch.optim.AdamW(
         network.parameters(), cfg.lr, (0.9, 0.95), weight_decay=0.01, fused=True
     )
-    ema = common.EMA(network)
+    ema = EMA(network)
     parts = {"network": network, "optimizer": optimizer, "ema": ema}
     if objective.adversary:
         parts["adversary"] = objective.adversary
     aside = {"data_dir", "out_dir", "run_dir", "cache_dir", "download", "init"}
-    resume = common.Resume(cfg.run_dir, cfg, aside, parts)
+    resume = Resume(cfg.run_dir, cfg, aside, parts)
     start, seconds = resume.load()
     if acc.is_main_process:
-        log = common.MetricLog(cfg.run_dir / "metrics.jsonl", start)
+        log = MetricLog(cfg.run_dir / "metrics.jsonl", start)
     parallel = acc.prepare(network)
 
     total = total_steps(cfg)
@@ -101,4 +104,4 @@ def train(cfg: Config, acc: Accelerator) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main, Config)
+    run(main, Config)

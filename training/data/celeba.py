@@ -14,9 +14,9 @@ from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
 from models.regions import ALIGNED, CROP
-from training import common
 from training.data.quickdraw import Split
-from training.data.workers import pool_of
+from training.engine.run_state import atomic_write
+from training.engine.workers import pool_of
 
 FILES = {
     "list_attr_celeba.txt": "40 attributes of each photograph",
@@ -161,6 +161,6 @@ def _pictures(
         raise ValueError(f"none of the {len(names)} photographs in {folder} can be read")
     images = np.stack([picture for picture in found if picture is not None])
     if kept is not None:
-        with common.replacing(kept) as file:
+        with atomic_write(kept) as file:
             np.savez(file, images=images, readable=readable)
     return images, readable

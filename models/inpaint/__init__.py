@@ -1,0 +1,1 @@
+"""Face inpainting: a conditional VAE with attribute conditioning, and the paper's baseline."""

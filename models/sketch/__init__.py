@@ -1,0 +1,1 @@
+"""Sketch completion: an autoregressive stroke prior, and the paper's CVAE."""

@@ -1,0 +1,66 @@
+"""The endpoint of Inpaint: a photo and a rectangle in, PNG files of the photo's own size out."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.context import Context
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
+
+from tabs import common
+from tabs.common import choice, problem
+from tabs.components import face_photo
+from tabs.components.face_photo import Pixels, Portrait
+from tabs.inpaint import render as inpaint_view
+from tabs.inpaint.handlers import SMILES, fill
+from tabs.pictures import png
+
+
+def file(pixels: Pixels, name: str) -> str:
+    """Where the app keeps a picture as a PNG file for an hour."""
+    return save_bytes_to_cache(png(pixels), name, get_upload_folder())
+
+
+def inpaint_face(
+    photo: Any,
+    rectangle: list | dict,
+    smile: str = "as it comes",
+    glasses: str = "as it comes",
+    count: int = 4,
+    seed: int = 0,
+    eyes: list | None = None,
+    temperature: float = 1.0,
+) -> list[dict]:
+    """Fills of a rectangle in a photo of a face, as PNG files of the photo's own size.
+
+    `photo` comes through `gradio_client.handle_file` (at most 8 MB and 24 megapixels). `rectangle`
+    is [left, top, right, bottom] in its px, a list of such, or the value of the page's pad; every
+    pixel outside stays as it is.
+    `smile` is "as it comes", "smile" or "no smile", `glasses` "as it comes", "no glasses" or
+    "glasses"; of a rectangle over the eyes "no glasses" replaces just the glasses that are found.
+    `eyes` [[x, y], [x, y]] says where the face is; else the largest one is found. The same `seed`
+    gives the same fills, a higher `temperature` varies them more.
+    """
+    pixels = face_photo.read(common.uploaded(photo))
+    smile = choice(smile, "Smile", SMILES[:3])
+    single = isinstance(rectangle, list) and not any(isinstance(r, list) for r in rectangle)
+    holes = {"holes": [rectangle] if single else rectangle}
+    pad = rectangle if isinstance(rectangle, dict) else holes
+    frame = face_photo.from_eyes(eyes) if eyes is not None else face_photo.find(pixels)[0]
+    if frame is None:
+        raise problem("No face was found in this photo: say where the eyes are, [[x, y], [x, y]].")
+    portrait = Portrait(photo["path"], frame)
+    hole, made = fill(pixels, portrait, pad, smile, glasses, count, temperature, seed)
+    fills = range(made.squares.shape[1])
+    results = [inpaint_view.pasted(pixels, hole, made, 0, i) for i in fills]
+    files = [file(result, f"fill-{i + 1:02}.png") for i, result in enumerate(results)]
+    return [gr.FileData(path=f, orig_name=Path(f).name).model_dump() for f in files]
+
+
+def build() -> None:
+    """The endpoint."""
+    gr.api(inpaint_face, api_name="inpaint_face", concurrency_id="model")
+    page = Context.root_block
+    endpoint = next(f for f in page.fns.values() if f.api_name == "inpaint_face")
+    endpoint.inputs[0].async_move_resource_to_block_cache = common.keep_upload

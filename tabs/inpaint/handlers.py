@@ -1,0 +1,80 @@
+"""From a photo, a hole and wishes to fills, with every argument checked."""
+
+from tabs import common
+from tabs.common import MAX_SEED, choice, number, problem
+from tabs.components import face_photo
+from tabs.components.face_photo import Hole, Pixels, Portrait
+from tabs.inpaint.render import Fills
+
+SMILES = ("as it comes", "smile", "no smile", "side by side")
+GLASSES = ("as it comes", "no glasses", "glasses")
+WISHES = {"as it comes": None, "smile": True, "no smile": False}
+MAX_COUNT, MAX_TEMPERATURE, MAX_TRAINED = 16, 2.0, 0.30
+
+
+def fill(
+    photo: Pixels,
+    portrait: Portrait,
+    pad: dict,
+    smile: str,
+    glasses: str,
+    count: int,
+    temperature: float,
+    seed: int,
+) -> tuple[Hole, Fills]:
+    """The hole, and `count` fills a wish about the smile from one noise; arguments are checked.
+
+    `pad` holds what was erased, as `face_photo.hole` reads it.
+    """
+    hole = face_photo.hole(pad, photo)
+    smile = choice(smile, "Smile", SMILES)
+    glasses = choice(glasses, "Glasses", GLASSES)
+    count = number(count, "Count", 1, MAX_COUNT, whole=True)
+    temperature = number(temperature, "Temperature", 0, MAX_TEMPERATURE)
+    seed = number(seed, "Seed", 0, MAX_SEED, whole=True)
+    model, judge = common.model("inpaint"), common.model("inpaint-judge")
+    import torch
+    from PIL import Image
+
+    from models import face_alignment
+
+    frame, size = face_alignment.Frame(*portrait.frame), model.config.image_size
+    square = face_alignment.cut(Image.fromarray(photo), frame, size)
+    mask = face_alignment.hole_in_square(hole, frame, size)
+    if not mask.any():
+        raise problem("The hole lies beside the face: drag a rectangle over a part of the face.")
+    if mask.all():
+        raise problem("The hole covers the whole face: leave something to go on from.")
+    titles = ["smile", "no smile"] if smile == "side by side" else [smile]
+    without = {"as it comes": None, "no glasses": False, "glasses": True}[glasses]
+    try:
+        made = [
+            model.inpaint(square, mask, WISHES[title], without, count, temperature, seed)
+            for title in titles
+        ]
+    except ValueError as error:
+        raise problem(str(error)) from error
+    squares = torch.stack(made).cpu()
+    said = [judged(judge.chances(row)) for row in squares]
+    filled = model.hole(square, mask, without)
+    share = float(filled.mean())
+    warning = (
+        f"The hole takes {share:.0%} of the face's square; the model was trained on at most "
+        f"{MAX_TRAINED:.0%}, so expect less."
+    )
+    return hole, Fills(
+        portrait,
+        {name: pad[name] for name in ("holes", "strokes", "brush") if name in pad},
+        titles,
+        (squares * 255).round().byte().numpy(),
+        said,
+        f"Before: {judged(judge.chances(square[None]))[0]}.",
+        warning if share > MAX_TRAINED else "",
+        None if torch.equal(filled, mask) else filled.cpu().numpy() > 0,
+    )
+
+
+def judged(chances: dict[str, list[float]]) -> list[str]:
+    """What a separate classifier sees in each face."""
+    pairs = zip(chances["Smiling"], chances["Eyeglasses"], strict=True)
+    return [f"smile {smile:.0%}, glasses {glasses:.0%}" for smile, glasses in pairs]

@@ -1,0 +1,182 @@
+"""Face inpainting: a photo and a hole in, several ways to fill it out."""
+
+import contextlib
+
+import gradio as gr
+from gradio.context import Context
+
+from tabs import common, share
+from tabs.common import MAX_SEED, choice, number, part, problem
+from tabs.components import face_photo
+from tabs.components.face_photo import Portrait
+from tabs.inpaint import api as inpaint_api
+from tabs.inpaint import render as inpaint_view
+from tabs.inpaint.handlers import GLASSES, MAX_COUNT, MAX_TEMPERATURE, SMILES, fill
+from tabs.inpaint.render import Fills
+
+SAMPLES = sorted((common.SAMPLE_FACES).glob("*.png"))
+CLICK = "() => setTimeout(() => document.querySelector('#inpaint-file').click(), 300)"
+PURPOSE = """Each fill is an invention, not what was there. A research model of 128 px, trained on
+CelebA (celebrities, mostly young and light-skinned; on other faces it is worse), for non-commercial
+use; not for deceiving anyone."""
+
+
+def on_photo(path: str | None):
+    """An uploaded photo: find the face, or ask for the eyes."""
+    if not path:
+        return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+    photo = face_photo.read(common.uploaded({"path": path}))
+    frame, faces = face_photo.find(photo)
+    note = face_photo.NO_FACE if frame is None else inpaint_view.START["note"]
+    if faces > 1:
+        note = f"{faces} faces were found; this is the largest. {note}"
+    return (
+        Portrait(str(path), frame),
+        face_photo.value(photo, frame),
+        {**inpaint_view.START, "note": note},
+        None,
+    )
+
+
+def on_sample(value: dict):
+    """One of our own model's faces: its eyes are where CelebA has them."""
+    from models import face_alignment, regions
+
+    chosen = choice(part(value, "chosen"), "Face", [str(i) for i in range(len(SAMPLES))])
+    path = SAMPLES[int(chosen)]
+    photo = face_photo.read(path)
+    side = photo.shape[0] / regions.UNITS
+    frame = tuple(face_alignment.Frame(side, 0.0, 0.0, 0.0))
+    pad = {**face_photo.value(photo, frame), "source": chosen}
+    return Portrait(str(path), frame), pad, inpaint_view.START, None
+
+
+def on_eyes(pad: dict, portrait: Portrait | None):
+    """Both eyes were clicked."""
+    if portrait is None:
+        return gr.skip(), gr.skip(), gr.skip()
+    photo = face_photo.read(portrait.path)
+    frame = face_photo.from_eyes(part(pad, "eyes"))
+    return portrait._replace(frame=frame), face_photo.value(photo, frame), inpaint_view.START
+
+
+def on_fill(pad, portrait, smile, glasses, count, temperature, seed):
+    """The holes or a setting changed; without a hole the start is shown again."""
+    if portrait is None or portrait.frame is None:
+        return gr.skip(), gr.skip()
+    if not (isinstance(pad, dict) and (pad.get("holes") or pad.get("strokes"))):
+        return None, inpaint_view.START
+    try:
+        photo = face_photo.read(portrait.path)
+        hole, made = fill(photo, portrait, pad, smile, glasses, count, temperature, seed)
+        box = face_photo.region(photo, portrait.frame)
+        return made, inpaint_view.view(photo, hole, made, box)
+    except gr.Error as error:
+        return None, {**inpaint_view.START, "note": error.message}
+
+
+def on_glasses(pad: dict):
+    """Take glasses off: a hole where they are, and the wish."""
+    hole = part(part(pad, "presets"), "glasses")
+    if not hole:
+        raise problem("Choose a face first.")
+    return {**pad, "holes": [hole], "strokes": []}, GLASSES[1]
+
+
+def on_download(shown: dict, made: Fills | None):
+    """The chosen fill in the photo, at the photo's own size."""
+    if made is None:
+        raise problem("Fill a hole first.")
+    chosen = part(shown, "chosen") or [0, 0]
+    if not isinstance(chosen, list) or len(chosen) != 2:
+        raise problem("Choose a fill first.")
+    row, i = chosen
+    rows, count = made.squares.shape[:2]
+    row = number(row, "Row", 0, rows - 1, whole=True)
+    i = number(i, "Fill", 0, count - 1, whole=True)
+    photo = face_photo.read(made.portrait.path)
+    hole = face_photo.hole(made.pad, photo)
+    return inpaint_api.file(inpaint_view.pasted(photo, hole, made, row, i), "face.png")
+
+
+def from_link(request: gr.Request):
+    """Face, holes and settings named in the page's address; what is wrong is ignored."""
+    told = share.asked(request, "inpaint")
+    smile, glasses = told.get("smile"), told.get("glasses")
+    settings = (
+        smile if smile in SMILES else gr.skip(),
+        glasses if glasses in GLASSES else gr.skip(),
+        share.figure(told, "count", 1, MAX_COUNT),
+        share.figure(told, "temperature", 0, MAX_TEMPERATURE, whole=False),
+        share.figure(told, "seed", 0, MAX_SEED),
+    )
+    try:
+        portrait, pad, shown, kept = on_sample({"chosen": told.get("face")})
+        parts = filter(None, told.get("holes", "").split(";"))
+        holes = [[int(v) for v in part.split(",")] for part in parts]
+        if holes:
+            face_photo.hole({"holes": holes}, face_photo.read(portrait.path))
+    except (ValueError, gr.Error):
+        return (gr.skip(),) * 4 + settings
+    return portrait, {**pad, "holes": holes}, shown, kept, *settings
+
+
+def warm() -> None:
+    """Load the models and run them once, so that the first visitor need not wait."""
+    with contextlib.suppress(gr.Error, IndexError):
+        portrait, pad, _, _ = on_sample({"chosen": "0"})
+        pad = {**pad, "holes": [pad["presets"]["mouth"]]}
+        on_fill(pad, portrait, SMILES[0], GLASSES[0], 4, 1.0, 0)
+
+
+def build() -> None:
+    """The tab: the face and settings on the left, fills on the right."""
+    with gr.Row(elem_classes="studio"):
+        with gr.Column(elem_classes="studio-pad"):
+            pad = face_photo.pad(elem_id="inpaint-pad")
+            samples = inpaint_view.samples(SAMPLES)
+            upload = gr.UploadButton(
+                "Your own photo", file_types=["image"], type="filepath", elem_id="inpaint-upload"
+            )
+        with gr.Column(elem_classes="studio-results"):
+            shown = inpaint_view.results(elem_id="inpaint-results")
+            save = gr.Button("Download the chosen one", elem_id="inpaint-save")
+            file = gr.DownloadButton("File", elem_id="inpaint-file", elem_classes="unseen")
+        with gr.Column(elem_classes="studio-settings"):
+            smile = gr.Radio(SMILES, value=SMILES[0], label="Smile", elem_id="inpaint-smile")
+            glasses = gr.Radio(
+                GLASSES, value=GLASSES[0], label="Glasses", elem_id="inpaint-glasses"
+            )
+            off = gr.Button("Take glasses off", elem_id="inpaint-off")
+            count = gr.Slider(1, MAX_COUNT, 4, step=1, label="How many", buttons=[])
+            temperature = gr.Slider(
+                0, MAX_TEMPERATURE, 1.0, step=0.05, label="Temperature", buttons=[]
+            )
+            with gr.Row(elem_classes="studio-pair"):
+                seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED)
+                reroll = gr.Button("Reroll", elem_classes="reroll")
+            share.panel("inpaint", [pad, smile, glasses, count, temperature, seed])
+            gr.Markdown(PURPOSE, elem_classes="credit")
+    portrait = gr.State(None, time_to_live=3600)
+    kept = gr.State(None, time_to_live=3600)
+
+    settings = [pad, portrait, smile, glasses, count, temperature, seed]
+    plumbing = {"api_visibility": "private", "show_progress": "hidden"}
+    heavy = {**plumbing, "concurrency_id": "model", "outputs": [kept, shown]}
+    upload.upload(on_photo, upload, [portrait, pad, shown, kept], **plumbing)
+    samples.pick(on_sample, samples, [portrait, pad, shown, kept], **plumbing)
+    pad.eyes(on_eyes, [pad, portrait], [portrait, pad, shown], **plumbing)
+    latest = {"trigger_mode": "always_last"}
+    pad.fill(on_fill, settings, **latest, **heavy)
+    changes = [smile.input, glasses.input, count.release, temperature.release, seed.input]
+    gr.on(changes, on_fill, settings, **latest, **heavy)
+    off.click(on_glasses, pad, [pad, glasses], **plumbing).then(on_fill, settings, **heavy)
+    reroll.click(
+        None, None, seed, js=f"() => Math.floor(Math.random() * {MAX_SEED})", **plumbing
+    ).then(on_fill, settings, **heavy)
+    save.click(on_download, [shown, kept], file, **plumbing).then(
+        None, None, None, js=CLICK, **plumbing
+    )
+    linked = [portrait, pad, shown, kept, smile, glasses, count, temperature, seed]
+    Context.root_block.load(from_link, None, linked, **plumbing).then(on_fill, settings, **heavy)
+    inpaint_api.build()

@@ -1,0 +1,1 @@
+"""Request limits, clean-up and error sentences of the served app."""

@@ -1,0 +1,217 @@
+"""Laws of the VQ-VAE, of its codebook's learning and of the prior over its codes."""
+
+import numpy as np
+import pytest
+import torch
+
+from models import checkpoint
+from models.codes import prior as codes_prior
+from models.codes import vqvae
+from models.codes.prior import ANY, OPEN, CodesPrior, CodesPriorConfig
+from models.codes.vqvae import VQVAE, CodesConfig
+from tests.helpers.random_weights import stirred
+from training.codes import codebook
+from training.codes.codebook import CodebookAverage
+
+TINY = CodesConfig(16, 1, (8, 8), 1, codes=11, dim=5)
+TINY_PRIOR = CodesPriorConfig(11, 4, ("zero", "one"), 16, 2, 2)
+TABLE = {VQVAE: lambda: VQVAE(TINY), CodesPrior: lambda: CodesPrior(TINY_PRIOR)}
+
+
+def images(count: int = 4) -> torch.Tensor:
+    return torch.rand(count, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+def grids(count: int = 4) -> torch.Tensor:
+    return torch.randint(0, 11, (count, 4, 4), generator=torch.Generator().manual_seed(2))
+
+
+def test_every_model_has_its_row():
+    assert set(vqvae.MODELS) | set(codes_prior.MODELS) == set(TABLE)
+
+
+@pytest.mark.parametrize(("name", "cls"), [("codes-tiny", VQVAE), ("prior-tiny", CodesPrior)])
+def test_a_checkpoint_gives_the_same_network(name, cls, tmp_path):
+    model = TABLE[cls]().half().float()
+    checkpoint.save(tmp_path / name, model)
+    again = checkpoint.load(tmp_path / name)
+    assert again.config == model.config
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[key])
+
+
+def test_a_gradient_reaches_every_parameter():
+    model = stirred(VQVAE(TINY)).train()
+    out = model(images())
+    loss = out.logits.square().mean() + sum(codebook.vq_loss(out, 0.25).values())
+    loss.backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+    prior = stirred(CodesPrior(TINY_PRIOR)).train()
+    everyone = torch.tensor([0, 1, ANY, ANY])
+    prior(grids(), everyone).logsumexp(-1).sum().backward()
+    silent = [n for n, p in prior.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not silent
+
+
+def test_the_nearest_vector_is_found_as_by_brute_force():
+    model = stirred(VQVAE(TINY), 0.5)
+    z = torch.randn(3, 5, 4, 4, generator=torch.Generator().manual_seed(4))
+    found = model.nearest(z)
+    for b, i, j in np.ndindex(3, 4, 4):
+        distances = [float((z[b, :, i, j] - e).norm()) for e in model.codebook.detach()]
+        assert int(found[b, i, j]) == int(np.argmin(distances))
+
+
+def test_the_gradient_goes_straight_through():
+    model = stirred(VQVAE(TINY))
+    seen = {}
+
+    def decode(z: torch.Tensor) -> torch.Tensor:
+        z.register_hook(lambda g: seen.update(at_the_decoder=g))
+        return z.square().sum((1, 2, 3), keepdim=True)
+
+    model.decoder = torch.nn.Identity()
+    model.decoder.forward = decode
+    model.embed = lambda x: seen.setdefault("z_e", x.new_ones(2, 5, 4, 4).requires_grad_(True))
+    model(images(2)).logits.sum().backward()
+    torch.testing.assert_close(seen["z_e"].grad, seen["at_the_decoder"])
+    assert seen["z_e"].grad.any()
+
+
+def test_what_is_decoded_and_encoded_again_is_what_forward_says():
+    model = stirred(VQVAE(TINY))
+    found = model.encode(images())
+    out = model(images())
+    assert torch.equal(found, out.codes)
+    torch.testing.assert_close(model.decode(found), out.logits.sigmoid(), atol=1e-5, rtol=0)
+    wide = torch.cat([found, found], 2)
+    assert model.decode(wide).shape == (4, 1, 16, 32)
+
+
+BAD_CODES = {
+    "too high": (torch.full((1, 4, 4), 11), "codes must be 0 to 10: 11 to 11"),
+    "negative": (torch.full((1, 4, 4), -1), "codes must be 0 to 10"),
+    "floats": (torch.zeros(1, 4, 4), "integers"),
+    "flat": (torch.zeros(4, 4).long(), r"integers \(b, rows, columns\)"),
+    "none": (torch.zeros(0, 4, 4).long(), "integers"),
+}
+BAD_IMAGES = {
+    "a size": (torch.zeros(1, 1, 8, 8), r"must be \(b, 1, 16, 16\)"),
+    "bytes": (torch.zeros(1, 1, 16, 16, dtype=torch.uint8), "floats"),
+    "NaN": (torch.full((1, 1, 16, 16), torch.nan), "no NaN"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CODES)
+def test_bad_codes_are_refused(name):
+    with pytest.raises(ValueError, match=BAD_CODES[name][1]):
+        VQVAE(TINY).decode(BAD_CODES[name][0])
+
+
+@pytest.mark.parametrize("name", BAD_IMAGES)
+def test_bad_images_are_refused(name):
+    with pytest.raises(ValueError, match=BAD_IMAGES[name][1]):
+        VQVAE(TINY).encode(BAD_IMAGES[name][0])
+
+
+def test_the_average_is_that_of_what_fell_to_each_code():
+    book, z = torch.randn(3, 2), torch.randn(1, 2, 2, 2)
+    average = CodebookAverage(book, decay=0.0)
+    assigned = torch.tensor([[[0, 0], [2, 0]]])
+    moved = book.clone()
+    average.update(moved, z, assigned)
+    flat = z[0].permute(1, 2, 0).reshape(4, 2)
+    torch.testing.assert_close(moved[0], flat[[0, 1, 3]].mean(0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(moved[2], flat[2], atol=1e-4, rtol=0)
+    slow = CodebookAverage(book, decay=0.9)
+    slowly = book.clone()
+    slow.update(slowly, z, assigned)
+    expected = (0.9 * book[0] + 0.1 * flat[[0, 1, 3]].sum(0)) / (0.9 + 0.3)
+    torch.testing.assert_close(slowly[0], expected, atol=1e-3, rtol=0)
+
+
+def test_dead_codes_come_alive_where_the_encoder_is():
+    book, z = torch.full((4, 2), 50.0), torch.randn(2, 2, 3, 3)
+    average = CodebookAverage(book, 0.9)
+    average.counts = torch.tensor([10.0, 0.0, 10.0, 0.2])
+    assert average.revive(book, z, 0.1, torch.Generator().manual_seed(0)) == 2
+    places = z.permute(0, 2, 3, 1).reshape(-1, 2)
+    for dead in (1, 3):
+        assert (places == book[dead]).all(1).any()
+    for alive in (0, 2):
+        assert (book[alive] == 50).all()
+    assert average.revive(book, z, 0.1, torch.Generator().manual_seed(0)) == 0
+
+
+def test_perplexity_counts_codes_that_serve_alike():
+    assert codebook.perplexity(torch.tensor([5.0, 5, 5, 5])) == pytest.approx(4)
+    assert codebook.perplexity(torch.tensor([9.0, 0, 0])) == pytest.approx(1)
+
+
+def test_the_usage_term_is_zero_where_all_serve_alike_and_pulls_towards_it():
+    book = torch.eye(4) * 3
+    even = book.T.reshape(1, 4, 2, 2)
+    assert float(codebook.usage_loss(even + 1e-3, book, 1e-2)) == pytest.approx(0, abs=1e-3)
+    one = book[0].view(1, 4, 1, 1).expand(1, 4, 2, 2).clone()
+    one += 0.1 * torch.randn(one.shape, generator=torch.Generator().manual_seed(0))
+    assert float(codebook.usage_loss(one, book, 1.0)) > 1
+
+
+def test_cached_sampling_is_the_uncached_one():
+    prior, kept = stirred(CodesPrior(TINY_PRIOR), 0.3), torch.full((4, 4), OPEN)
+    kept[1:3, 2:] = torch.tensor([[3, 7], [10, 0]])
+    drawn = prior.sample(6, label="one", keep=kept, temperature=0.0)
+    order = (kept.flatten() == OPEN).int().argsort(stable=True)
+    with torch.inference_mode():
+        told, free = (prior(drawn, torch.full((6,), n), order.expand(6, -1)) for n in (1, ANY))
+    logits = told + codes_prior.GUIDANCE * (told - free)
+    likeliest = torch.empty(6, 16, dtype=torch.long)
+    likeliest[:, order] = logits.argmax(-1)
+    open_ = kept == OPEN
+    assert torch.equal(drawn[:, open_], likeliest.view(6, 4, 4)[:, open_])
+    assert (drawn[:, ~open_] == kept[~open_]).all()
+
+
+def test_samples_follow_seed_label_heat_and_top_k():
+    prior = stirred(CodesPrior(TINY_PRIOR), 0.5)
+    one, again, more = (prior.sample(n, label=0, seed=4) for n in (3, 3, 5))
+    assert torch.equal(one, again)
+    assert torch.equal(one, more[:3])
+    assert not torch.equal(one, prior.sample(3, label=0, seed=5))
+    assert not torch.equal(one, prior.sample(3, label=1, seed=4))
+    assert not torch.equal(one, prior.sample(3, seed=4))
+    cold = prior.sample(3, label=0, temperature=0.0)
+    assert torch.equal(cold, prior.sample(3, label=0, top_k=1, seed=9))
+    assert torch.equal(cold[0], cold[1])
+
+
+def test_a_cell_hears_of_nothing_that_comes_later():
+    prior = stirred(CodesPrior(TINY_PRIOR), 0.3)
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(0)).expand(2, -1)
+    x = grids(2)
+    label = torch.tensor([0, ANY])
+    before = prior(x, label, order)
+    y = x.flatten(1).clone()
+    late = order[0, 9]
+    y[:, late] = (y[:, late] + 1) % 11
+    after = prior(y.view_as(x), label, order)
+    torch.testing.assert_close(before[:, :10], after[:, :10])
+    assert not torch.allclose(before[:, 10:], after[:, 10:])
+
+
+BAD_SAMPLES = {
+    "no such label": (dict(label="two"), "choose one of zero, one"),
+    "label 2": (dict(label=2), "None or 0 to 1"),
+    "count": (dict(count=0), "count must be 1 to 256"),
+    "heat": (dict(temperature=float("nan")), "temperature must be 0 to 10"),
+    "top_k": (dict(top_k=0), "at least 1"),
+    "keep's shape": (dict(keep=torch.zeros(3, 4).long()), r"keep must be integers \(4, 4\)"),
+    "keep's codes": (dict(keep=torch.full((4, 4), 11)), "codes 0 to 10, or -1"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SAMPLES)
+def test_bad_samples_are_refused(name):
+    change, text = BAD_SAMPLES[name]
+    with pytest.raises(ValueError, match=text):
+        CodesPrior(TINY_PRIOR).sample(**({"count": 2} | change))

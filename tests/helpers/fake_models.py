@@ -1,0 +1,138 @@
+"""Stand-ins for the trained models: quick, seeded, the same interface."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gradio as gr
+import pytest
+import torch
+from torch import Tensor, nn
+
+import app
+from models.codes.prior import CodesPrior, CodesPriorConfig
+from models.codes.vqvae import VQVAE, CodesConfig
+from models.images import rasterise
+from models.inpaint.attributes import seeded_noise
+from models.inpaint.model import InpaintConfig
+from tabs import common
+from tabs.sketch.tab import LABELS
+
+# Gradio leaves sockets and event loops to the collector, and uses what pandas deprecates.
+NOISE = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+    "ignore:.*no_silent_downcasting",
+    "ignore:The copy keyword",
+)
+
+
+class StandIn(nn.Module):
+    """Adds a few seeded strokes to the drawing; temperature 0 adds always the same ones."""
+
+    labels = LABELS
+
+    def complete(
+        self,
+        partial: Tensor,
+        label: str = "any",
+        count: int = 16,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> Tensor:
+        """`count` pictures, each with four soft strokes more than `partial`."""
+        if label not in ("any", *self.labels):
+            raise ValueError(f"unknown label {label!r}")
+        g = torch.Generator().manual_seed(seed)
+        first = 128 + 50 * torch.randn(1, 4, 2, 5, generator=g)
+        moved = first + temperature * 45 * torch.randn(count, 4, 2, 5, generator=g)
+        ink = torch.stack([rasterise(strokes.tolist()) for strokes in moved])
+        doubt = 1 - 0.5 * temperature * torch.rand(count, 1, 1, generator=g)
+        return torch.maximum(ink * doubt.clamp(0, 1), partial)
+
+    def guess(self, partial: Tensor) -> dict[str, float]:
+        """The fuller the paper, the surer it is that this is a cat."""
+        cat = 0.5 + 0.5 * float(partial.mean())
+        return {"cat": cat, "face": 0.996 - cat, "sun": 0.004}
+
+
+class FaceStandIn(nn.Module):
+    """Fills the hole with one seeded colour, lighter for a smile, darker for none."""
+
+    config = InpaintConfig(64)
+
+    def inpaint(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        smile: bool | None = None,
+        glasses: bool | None = None,
+        count: int = 4,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> Tensor:
+        """`count` pictures; glasses are blue, and their absence is red."""
+        noise = seeded_noise(count, 3, seed) * 0.1 * temperature
+        colour = 0.5 + noise + (0.0 if smile is None else 0.2 if smile else -0.2)
+        if glasses is not None:
+            colour[:, 2 if glasses else 0] += 0.2
+        hole = self.hole(image, mask, glasses)
+        return torch.where(hole > 0, colour.clamp(0, 1)[:, :, None, None], image)
+
+    def hole(self, image: Tensor, mask: Tensor, glasses: bool | None) -> Tensor:
+        """Glasses are what is red."""
+        return mask * (image[0] > 0.9) if glasses is False and (image[0] > 0.9).any() else mask
+
+
+class JudgeStandIn(nn.Module):
+    """The lighter the lower half of a face, the more it smiles; blue is glasses."""
+
+    def chances(self, faces: Tensor) -> dict[str, list[float]]:
+        """Attribute -> a share for each face."""
+        light = faces[:, :, 32:].mean((1, 2, 3)).tolist()
+        return {"Smiling": light, "Eyeglasses": faces[:, 2].mean((1, 2)).tolist()}
+
+
+CODES = {
+    "digits": CodesConfig(28, 1, (4, 8), 1, 1, 12, 4, tuple("0123456789")),
+    "sketches": CodesConfig(64, 1, (4, 8), 1, 1, 10, 4, LABELS),
+    "faces": CodesConfig(64, 3, (4, 8), 1, 1, 14, 4),
+}
+
+
+def load(stem: str) -> nn.Module:
+    """The stand-in of a demo's model."""
+    torch.manual_seed(7)
+    part, _, kind = stem.partition("-")
+    if part == "codes":
+        book = VQVAE(CODES[kind]).eval().requires_grad_(False)
+        book.codebook.data *= 3
+        book.uses += torch.arange(CODES[kind].codes)
+        return book
+    if part == "prior":
+        config = CODES[kind]
+        settings = CodesPriorConfig(config.codes, config.grid, config.names, 8, 2, 1)
+        return CodesPrior(settings).eval().requires_grad_(False)
+    kinds = {"sketch": StandIn, "inpaint": FaceStandIn, "inpaint-judge": JudgeStandIn}
+    return kinds[stem]()
+
+
+@contextmanager
+def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The whole app on a free port, with stand-ins as its models: its address."""
+    with page(monkeypatch) as studio:
+        yield studio.local_url
+
+
+@contextmanager
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[gr.Blocks]:
+    """The same as Gradio's object."""
+    monkeypatch.setattr(common, "_load", load)
+    studio = app.build()
+    warming = app.launch(studio, quiet=True)
+    try:
+        yield studio
+    finally:
+        warming.join()  # else it would go on with the next test's models and random numbers
+        studio.close()
+        gc.collect()  # while the test that made it still ignores the noise

@@ -1,0 +1,150 @@
+"""The figures of the inpainting table, against brute force and known cases."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models import checkpoint
+from models.classifiers import FaceJudge, FaceJudgeConfig
+from models.inpaint.cvae import FaceCVAE, FaceCVAEConfig
+from models.inpaint.model import InpaintConfig, Inpainter
+from tests.helpers.faces import NAMES, noisy, write_celeba
+from tests.helpers.random_weights import stirred
+from training import make_samples
+from training.inpaint import evaluate as evaluate_inpaint
+from training.inpaint import metrics as inpaint_metrics
+
+
+def pictures(count: int = 3, size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """Random pictures with one square hole each."""
+    rng = np.random.default_rng(0)
+    holes = np.zeros((count, size, size), bool)
+    for i in range(count):
+        holes[i, 8 + i : 20, 9 : 22 + i] = True
+    return rng.integers(0, 256, (count, size, size, 3), np.uint8), holes
+
+
+def changed(real: np.ndarray, by: int = 20) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return (real + rng.integers(-by, by + 1, real.shape)).clip(0, 255).astype(np.uint8)
+
+
+def test_psnr_is_that_of_brute_force_and_sees_the_hole_only():
+    real, holes = pictures()
+    drawn = changed(real)
+    by_hand = []
+    for a, b, hole in zip(drawn / 255, real / 255, holes, strict=True):
+        by_hand.append(-10 * np.log10(((a - b)[hole] ** 2).mean()))
+    assert inpaint_metrics.psnr(drawn, real, holes) == pytest.approx(np.mean(by_hand), abs=1e-3)
+    beside = np.where(holes[..., None], drawn, 255 - drawn).astype(np.uint8)
+    assert inpaint_metrics.psnr(beside, real, holes) == pytest.approx(np.mean(by_hand), abs=1e-3)
+
+
+def test_ssim_of_flat_pictures_and_of_one_pixel_by_hand():
+    real, holes = pictures()
+    assert inpaint_metrics.ssim(real, real, holes) == pytest.approx(1, abs=1e-4)
+    flat = [np.full_like(real, value) for value in (100, 150)]
+    c1 = 2.55**2
+    expected = (2 * 100 * 150 + c1) / (100**2 + 150**2 + c1)
+    assert inpaint_metrics.ssim(*flat, holes) == pytest.approx(expected, abs=1e-3)
+    drawn, one = changed(real, 60), np.zeros_like(holes)
+    one[:, 16, 16] = True
+    away = np.arange(-5, 6)
+    window = np.exp(-(away[:, None] ** 2 + away**2) / 2 / 1.5**2)
+    window /= window.sum()
+    by_hand = []
+    for pair in zip(drawn, real, strict=True):
+        a, b = (p[11:22, 11:22].astype(float) @ [0.299, 0.587, 0.114] for p in pair)
+        mean_a, mean_b = (window * a).sum(), (window * b).sum()
+        var_a, var_b = (window * a**2).sum() - mean_a**2, (window * b**2).sum() - mean_b**2
+        both = (window * a * b).sum() - mean_a * mean_b
+        c2 = 7.65**2
+        by_hand.append(
+            (2 * mean_a * mean_b + c1) * (2 * both + c2)
+            / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+        )  # fmt: skip
+    assert inpaint_metrics.ssim(drawn, real, one) == pytest.approx(np.mean(by_hand), abs=2e-3)
+
+
+def test_sharpness_falls_with_blur():
+    real, holes = pictures()
+    assert inpaint_metrics.sharpness(real, real, holes) == pytest.approx(1)
+    soft = np.stack([np.array(Image.fromarray(p).reduce(4).resize((32, 32))) for p in real])
+    assert inpaint_metrics.sharpness(soft, real, holes) < 0.3
+
+
+def test_diversity_is_the_mean_over_pairs_in_the_hole():
+    fills, hole = torch.rand(4, 3, 16, 16), np.zeros((16, 16), bool)
+    hole[3:9, 4:12] = True
+    inside = fills.numpy()[:, :, hole]
+    pairs = [np.sqrt(((inside[i] - inside[j]) ** 2).mean()) for i in range(4) for j in range(i)]
+    assert inpaint_metrics.diversity(fills, hole) == pytest.approx(np.mean(pairs), abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["telea", "navier_stokes", "mean_colour"])
+def test_baselines_fill_the_hole_and_nothing_else(method):
+    real, holes = pictures()
+    filled = getattr(inpaint_metrics, method)(
+        np.where(holes[..., None], 0, real).astype(np.uint8), holes
+    )
+    again = getattr(inpaint_metrics, method)(real, holes)
+    np.testing.assert_array_equal(filled[holes], again[holes])
+    np.testing.assert_array_equal(again[~holes], real[~holes])
+    if method == "mean_colour":
+        mean = real[0][~holes[0]].mean(0)
+        assert np.abs(again[0][holes[0]] - mean).max() <= 0.5
+
+
+@pytest.fixture
+def trained(tmp_path) -> Path:
+    """Made-up faces, and untrained networks in the places of trained ones."""
+    noisy(write_celeba(tmp_path / "celeba", 24))
+    torch.manual_seed(0)
+    tiny = InpaintConfig(64, ("Smiling", "Eyeglasses", "Male", "Young"), (8, 8, 8), 8, 4, 4, 8, 2)
+    checkpoint.save(tmp_path / "inpaint", stirred(Inpainter(tiny)))
+    checkpoint.save(tmp_path / "stage-one", Inpainter(tiny))
+    checkpoint.save(tmp_path / "paper", FaceCVAE(FaceCVAEConfig(64, 4, 2, 9, (4, 4, 4, 4))))
+    checkpoint.save(tmp_path / "inpaint-judge", FaceJudge(FaceJudgeConfig(NAMES, 4)))
+    return tmp_path
+
+
+def test_every_row_of_the_table_is_measured(trained: Path):
+    cfg = evaluate_inpaint.Config(
+        data_dir=trained,
+        cache_dir=trained / "cache",
+        checkpoint_dir=trained / "inpaint",
+        stage_one_dir=trained / "stage-one",
+        paper_dir=trained / "paper",
+        judge_dir=trained / "inpaint-judge",
+    )
+    found = evaluate_inpaint.evaluate_inpaint(cfg)
+    rows = {
+        "ours", "ours_mean_of_8", "stage_one", "paper", "paper_mean_of_8", "telea",
+        "navier_stokes", "mean_colour",
+    }  # fmt: skip
+    assert set(found["in_the_hole"]) == rows
+    assert found["in_the_hole"]["ours"]["large"]["frechet"] > 0
+    assert found["faces"] == 6
+    assert found["diversity"]["temperature_0"] < 1e-6 < found["diversity"]["temperature_1"]
+    assert set(found["smiles"]) == {"ours", "paper"}
+
+
+def test_samples_are_made_of_seeds_alone(trained: Path):
+    cfg = make_samples.Config(
+        checkpoint_dir=trained / "inpaint",
+        out_dir=trained / "made",
+        seeds=(3, 8),
+        worn=((8, 2),),
+        rounds=1,
+    )
+    make_samples.main(cfg)
+    first = [path.read_bytes() for path in sorted(cfg.out_dir.iterdir())]
+    make_samples.main(cfg)
+    assert first == [path.read_bytes() for path in sorted(cfg.out_dir.iterdir())]
+    assert len(set(first)) == 3
+    bare, worn = (np.array(Image.open(cfg.out_dir / f"face-0{i}.png"), int) for i in (1, 2))
+    assert bare.shape == (256, 256, 3)
+    assert 0.005 < (np.abs(bare - worn).max(-1) > 30).mean() < 0.2

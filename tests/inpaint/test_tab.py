@@ -1,0 +1,386 @@
+import math
+import pickle
+import re
+
+import gradio as gr
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from models import face_alignment
+from tabs import common
+from tabs.components import face_photo
+from tabs.components.face_photo import Portrait
+from tabs.inpaint import handlers as inpaint_fill
+from tabs.inpaint import render as inpaint_view
+from tabs.inpaint import tab as inpaint
+from tests.helpers.fake_models import NOISE, load, serving
+from tests.inpaint.test_face_finder import drawn_face
+
+pytestmark = NOISE
+EYES = ((160.4, 181.3), (239.6, 181.3))
+FRAME = tuple(face_alignment.from_eyes(*EYES))
+MOUTH = [160, 235, 240, 290]
+ASKED = ("as it comes", "as it comes", 4, 1.0, 0)
+
+
+@pytest.fixture(autouse=True)
+def _model(monkeypatch):
+    monkeypatch.setattr(common, "_load", load)
+
+
+@pytest.fixture(scope="module")
+def client():
+    with pytest.MonkeyPatch.context() as patch, serving(patch) as address:
+        yield Client(address, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photo") / "face.png"
+    Image.fromarray(drawn_face()).save(path)
+    return path
+
+
+def made(smile="as it comes", hole=MOUTH, **change):
+    photo = drawn_face()
+    settings = (
+        dict(zip(("glasses", "count", "temperature", "seed"), ASKED[1:], strict=True)) | change
+    )
+    pad = {"holes": [hole]}
+    return photo, inpaint_fill.fill(photo, Portrait("", FRAME), pad, smile, **settings)[1]
+
+
+def erased(photo, fills):
+    return face_photo.hole(fills.pad, photo)
+
+
+def test_outside_the_hole_no_pixel_changes_and_inside_they_do():
+    photo, fills = made()
+    for i in range(4):
+        hole = erased(photo, fills)
+        result = inpaint_view.pasted(photo, hole, fills, 0, i)
+        changed = (result != photo).any(-1)
+        assert not changed[~hole].any()
+        assert changed[hole].mean() > 0.9
+    shown = inpaint_view.view(photo, hole, fills, face_photo.region(photo, FRAME))
+    assert shown["changed"] == "Pixels changed outside the hole: 0."
+
+
+def test_changed_pixels_are_counted():
+    photo = drawn_face()
+    hole, result = np.zeros((400, 400), bool), photo.copy()
+    hole[10:20, 10:20] = True
+    result[10:20, 10:20] ^= 1
+    assert inpaint_view.changed_outside(photo, hole, result) == 0
+    result[15, 5:10, 1] ^= 1
+    result[300, 7] ^= 1
+    assert inpaint_view.changed_outside(photo, hole, result) == 6
+
+
+def test_the_fill_lands_where_the_hole_is():
+    photo, fills = made(temperature=0.0)
+    result = inpaint_view.pasted(photo, erased(photo, fills), fills, 0, 0)
+    left, top, right, bottom = MOUTH
+    inner = result[top + 8 : bottom - 8, left + 8 : right - 8]
+    assert np.abs(inner.astype(int) - 127.5).max() <= 1.5
+
+
+def test_taking_glasses_off_leaves_the_rest_of_the_hole_as_sharp_as_it_was():
+    photo = drawn_face()
+    rng = np.random.default_rng(0)
+    left, top, right, bottom = hole = [120, 150, 280, 220]
+    photo[top:bottom, left:right] = rng.integers(0, 200, (bottom - top, right - left, 3))
+    photo[180:192, 150:250] = 255, 0, 0  # glasses, to the stand-in
+    pad, settings = {"holes": [hole]}, (1, 1.0, 0)
+    found = {}
+    for glasses in ("no glasses", "as it comes"):
+        erased, fills = inpaint_fill.fill(
+            photo, Portrait("", FRAME), pad, "as it comes", glasses, *settings
+        )
+        result = inpaint_view.pasted(photo, erased, fills, 0, 0)
+        found[glasses] = (result != photo).any(-1)
+        box = face_photo.region(photo, FRAME)
+        note = inpaint_view.view(photo, erased, fills, box)["note"]
+        assert (inpaint_view.ONLY in note) == (glasses == "no glasses")
+    only, whole = found.values()
+    assert only[182:190, 155:245].all()
+    assert not only[:165].any()
+    assert not only[207:].any()
+    assert whole[160:165, left + 10 : right - 10].all()
+
+
+def test_side_by_side_are_two_rows_from_one_noise():
+    _, fills = made("side by side")
+    assert fills.titles == ["smile", "no smile"]
+    for title, row in zip(fills.titles, fills.squares, strict=True):
+        alone = made(title)[1].squares[0]
+        np.testing.assert_array_equal(row, alone)
+    inside = fills.squares.std((0, 1)).max(0) > 0
+    difference = (fills.squares[0].astype(int) - fills.squares[1])[:, :, inside]
+    np.testing.assert_allclose(difference, 0.4 * 255, atol=1.01)
+
+
+def test_what_the_judge_sees_is_said_of_each_and_of_before():
+    photo, fills = made("side by side")
+    judge = load("inpaint-judge")
+    import torch
+
+    for row, words in zip(fills.squares, fills.said, strict=True):
+        seen = judge.chances(torch.from_numpy(row).float() / 255)
+        for said, again in zip(words, inpaint_fill.judged(seen), strict=True):
+            shares = [[int(n) for n in re.findall(r"\d+", text)] for text in (said, again)]
+            np.testing.assert_allclose(*shares, atol=1)
+    assert fills.before.startswith("Before: smile ")
+    shown = inpaint_view.view(photo, erased(photo, fills), fills, face_photo.region(photo, FRAME))
+    assert [[tile["said"] for tile in row["tiles"]] for row in shown["rows"]] == fills.said
+
+
+def test_a_hole_beyond_the_training_is_filled_with_a_warning():
+    assert made()[1].warning == ""
+    assert "trained on at most 30%" in made(hole=[90, 90, 310, 300])[1].warning
+
+
+def test_a_hole_beside_the_face_or_over_all_of_it_is_refused():
+    with pytest.raises(gr.Error, match="beside the face"):
+        made(hole=[0, 0, 10, 10])
+    with pytest.raises(gr.Error, match="covers the whole face"):
+        made(hole=[0, 0, 400, 400])
+
+
+BAD_HOLES = {
+    "nothing": ({}, "Drag a rectangle"),
+    "no dict": (None, "Drag a rectangle"),
+    "an empty rectangle": ({"holes": [[10, 10, 10, 50]]}, "is empty"),
+    "a turned one": ({"holes": [[50, 10, 10, 50]]}, "is empty"),
+    "one outside": ({"holes": [[500, 10, 600, 50]]}, "outside the photo, which is 400x400"),
+    "NaN": ({"holes": [[math.nan, 0, 5, 5]]}, "number of px"),
+    "text": ({"holes": [["0", 0, 5, 5]]}, "number of px"),
+    "three sides": ({"holes": [[0, 0, 5]]}, r"\[left, top, right, bottom\]"),
+    "no list": ({"holes": "all"}, "list of rectangles"),
+    "too many": ({"holes": [[0, 0, 5, 5]] * 21}, "At most 20 rectangles"),
+    "a bad stroke": ({"strokes": [[[1], [2, 3]]]}, "as many xs as ys"),
+    "a wide brush": ({"strokes": [[[1], [2]]], "brush": math.inf}, "The brush must be"),
+    "a long stroke": ({"strokes": [[[1] * 20_001] * 2]}, "at most 20,000"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_HOLES)
+def test_a_bad_hole_gets_one_sentence(name):
+    value, text = BAD_HOLES[name]
+    with pytest.raises(gr.Error, match=text) as error:
+        face_photo.hole(value, drawn_face())
+    assert not error.value.print_exception
+
+
+def test_rectangles_and_strokes_make_one_hole():
+    photo = drawn_face()
+    both = face_photo.hole(
+        {
+            "holes": [[10, 20, 30, 50], [380, 390, 900, 900]],
+            "strokes": [[[100], [100]]],
+            "brush": 20,
+        },
+        photo,
+    )
+    assert both[20:50, 10:30].all()
+    assert both[390:, 380:].all()
+    assert not both[50:90, :80].any()
+    assert both[100, 92:109].all()
+    assert abs(int(both.sum()) - 600 - 200 - math.pi * 100) < 40
+
+
+BAD_SETTINGS = {
+    "smile": ["grin", 1, None],
+    "glasses": ["blue", True, None],
+    "count": [0, 17, 2.5, "4", math.nan],
+    "temperature": [-1, 2.5, math.nan, "1"],
+    "seed": [-1, 2**31, 0.5, None],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "i"), [(name, i) for name, values in BAD_SETTINGS.items() for i in range(len(values))]
+)
+def test_a_bad_setting_gets_one_sentence(name, i):
+    with pytest.raises(gr.Error) as error:
+        made(**{name: BAD_SETTINGS[name][i]})
+    assert error.value.message.lower().startswith(f"{name} ")
+
+
+def saved(folder, picture: Image.Image, kind: str, **how) -> str:
+    path = folder / f"photo.{kind.lower()}"
+    picture.save(path, kind, **how)
+    return str(path)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "I;16"])
+def test_photos_of_every_kind_are_read_as_a_person_would_expect(mode, tmp_path):
+    picture = Image.fromarray(drawn_face())
+    if mode == "I;16":
+        grey = np.asarray(picture.convert("L")).astype(np.uint16) * 257
+        path = saved(tmp_path, Image.fromarray(grey), "PNG")
+    else:
+        path = saved(tmp_path, picture.convert(mode), "TIFF" if mode == "CMYK" else "PNG")
+        if mode == "CMYK":
+            path = saved(tmp_path, picture.convert(mode), "JPEG", quality=95)
+    photo = face_photo.read(path)
+    assert photo.shape == (400, 400, 3)
+    frame, faces = face_photo.find(photo)
+    assert faces == 1
+    corner = face_alignment.Frame(*frame).to_photo(np.array([[32.0, 32.0]]))
+    expected = face_alignment.Frame(*FRAME).to_photo(np.array([[32.0, 32.0]]))
+    assert np.abs(corner - expected).max() < 15
+
+
+def test_a_turned_photo_is_set_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = Image.fromarray(np.rot90(drawn_face(), 1).copy())
+    photo = face_photo.read(saved(tmp_path, turned, "PNG", exif=exif))
+    np.testing.assert_array_equal(photo, drawn_face())
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(b"", "cannot be read"), (b"hello", "cannot be read"), (b"\x89PNG\r\n", "cannot be read")],
+)
+def test_what_is_no_photo_is_refused(content, text, tmp_path):
+    path = tmp_path / "face.png"
+    path.write_bytes(content)
+    with pytest.raises(gr.Error, match=text):
+        face_photo.read(path)
+
+
+def test_a_photo_is_read_once_until_it_changes_and_missed_when_it_is_gone(tmp_path):
+    path = saved(tmp_path, Image.fromarray(drawn_face()), "PNG")
+    first = face_photo.read(path)
+    assert face_photo.read(path) is first
+    assert not first.flags.writeable
+    Image.fromarray(255 - drawn_face()).save(path)
+    np.testing.assert_array_equal(face_photo.read(path), 255 - drawn_face())
+    (tmp_path / "photo.png").unlink()
+    with pytest.raises(gr.Error, match="upload it again"):
+        face_photo.read(path)
+
+
+def test_a_bomb_and_a_stamp_are_refused(tmp_path):
+    large = saved(tmp_path, Image.new("1", (5000, 5000)), "PNG")
+    with pytest.raises(gr.Error, match="at most 24 megapixels"):
+        face_photo.read(large)
+    with pytest.raises(gr.Error, match="at least 32 px"):
+        face_photo.read(saved(tmp_path, Image.new("L", (20, 300)), "PNG"))
+
+
+def test_without_a_face_the_pad_asks_for_the_eyes_and_takes_them():
+    photo = np.full((300, 300, 3), 90, np.uint8)
+    frame, _ = face_photo.find(photo)
+    value = face_photo.value(photo, frame)
+    assert value["ask"] == "eyes"
+    assert value["presets"] == {}
+    frame = face_photo.from_eyes([[180, 120], [120, 120]])
+    assert frame == tuple(face_alignment.from_eyes((120.0, 120.0), (180.0, 120.0)))
+    assert set(face_photo.value(photo, frame)["presets"]) == {
+        "mouth", "eyes", "nose", "glasses", "lower face",
+    }  # fmt: skip
+    for bad in (None, [[1, 2]], [[1, 2], [1, 2]], [[1, "a"], [5, 9]], [[1, 2, 3], [4, 5, 6]]):
+        with pytest.raises(gr.Error, match=r"eye|Click again"):
+            face_photo.from_eyes(bad)
+
+
+def test_what_is_kept_of_a_large_photo_is_small():
+    photo = np.zeros((4000, 6000, 3), np.uint8)
+    frame = tuple(face_alignment.from_eyes((2500.0, 1800.0), (3500.0, 1800.0)))
+    pad = {"holes": [[2000, 1500, 4000, 3000]], "view": {"src": "x" * 10**6}}
+    _, fills = inpaint_fill.fill(photo, Portrait("", frame), pad, *ASKED)
+    assert len(pickle.dumps(fills)) < 300_000
+
+
+def test_samples_are_there_and_their_mouth_is_filled():
+    assert len(inpaint.SAMPLES) >= 5
+    for i in range(len(inpaint.SAMPLES)):
+        portrait, pad, _, _ = inpaint.on_sample({"chosen": str(i)})
+        kept, shown = inpaint.on_fill({**pad, "holes": [pad["presets"]["mouth"]]}, portrait, *ASKED)
+        assert len(shown["rows"][0]["tiles"]) == 4
+        assert kept.squares.shape == (1, 4, 3, 64, 64)
+    with pytest.raises(gr.Error, match="Face "):
+        inpaint.on_sample({"chosen": "99"})
+
+
+def test_taking_glasses_off_erases_where_they_are():
+    _, pad, _, _ = inpaint.on_sample({"chosen": "0"})
+    asked, wish = inpaint.on_glasses(pad)
+    assert asked["holes"] == [pad["presets"]["glasses"]]
+    assert wish == "no glasses"
+    with pytest.raises(gr.Error, match="Choose a face first"):
+        inpaint.on_glasses(None)
+
+
+def ask(client, file, rectangle=MOUTH, **settings):
+    files = client.predict(handle_file(file), rectangle, api_name="/inpaint_face", **settings)
+    return [np.asarray(Image.open(path)) for path in files]
+
+
+def test_the_endpoint_returns_photos_of_their_own_size(client, file):
+    photo = drawn_face()
+    results = ask(client, file, smile="smile", count=3, seed=5)
+    left, top, right, bottom = MOUTH
+    assert len(results) == 3
+    for result in results:
+        assert result.shape == photo.shape
+        outside = np.ones(photo.shape[:2], bool)
+        outside[top:bottom, left:right] = False
+        np.testing.assert_array_equal(result[outside], photo[outside])
+    again, other = (ask(client, file, smile="smile", count=3, seed=s)[0] for s in (5, 6))
+    np.testing.assert_array_equal(again, results[0])
+    assert (other != again).any()
+    sad = ask(client, file, smile="no smile", count=1, seed=5)[0]
+    assert sad[260, 200].mean() < results[0][260, 200].mean() - 50
+
+
+def test_the_endpoint_takes_several_rectangles_and_the_eyes(client, file):
+    rectangles = [[100, 160, 140, 200], MOUTH]
+    result = ask(client, file, rectangles, eyes=[list(eye) for eye in EYES], count=1)[0]
+    changed = (result != drawn_face()).any(-1)
+    assert changed[165:195, 105:135].mean() > 0.8
+    assert changed[240:285, 165:235].mean() > 0.8
+
+
+BAD_CALLS = {
+    "no photo": ({"photo": None}, "must be uploaded"),
+    "a path of the server": ({"photo": {"path": "/etc/passwd"}}, "must be uploaded"),
+    "a rectangle outside": ({"rectangle": [900, 900, 950, 950]}, "outside the photo"),
+    "no rectangle": ({"rectangle": []}, "rectangle"),
+    "a smile of its own": ({"smile": "side by side"}, "Smile 'side by side' is unknown"),
+    "eyes in one place": ({"eyes": [[5, 5], [5, 5]]}, "Click again"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+def test_a_bad_call_gets_one_sentence(name, client, file):
+    change, text = BAD_CALLS[name]
+    arguments = {"photo": handle_file(file), "rectangle": MOUTH} | change
+    with pytest.raises(Exception, match=text) as error:
+        client.predict(**arguments, api_name="/inpaint_face")
+    assert "Traceback" not in str(error.value)
+
+
+def test_a_photo_without_a_face_says_what_to_do(client, tmp_path):
+    path = saved(tmp_path, Image.new("RGB", (400, 400), "grey"), "PNG")
+    with pytest.raises(Exception, match="say where the eyes are"):
+        ask(client, path)
+
+
+def test_a_download_is_the_chosen_fill_at_full_size(tmp_path):
+    photo, fills = made("side by side")
+    path = saved(tmp_path, Image.fromarray(photo), "PNG")
+    fills = fills._replace(portrait=Portrait(path, FRAME))
+    found = np.asarray(Image.open(inpaint.on_download({"chosen": [1, 2]}, fills)))
+    expected = inpaint_view.pasted(photo, erased(photo, fills), fills, 1, 2)
+    np.testing.assert_array_equal(found, expected)
+    for chosen in ([2, 0], [0, 4], [0, "x"]):
+        with pytest.raises(gr.Error, match="must be a whole number"):
+            inpaint.on_download({"chosen": chosen}, fills)
+    with pytest.raises(gr.Error, match="Fill a hole first"):
+        inpaint.on_download({}, None)

@@ -1,0 +1,71 @@
+"""Every tab, empty and filled, by axe-core: nothing serious or critical keeps anybody out."""
+
+from importlib import resources
+
+import pytest
+
+from tests.helpers.browser_page import VIEWS, Guest, visits
+from tests.helpers.fake_models import NOISE
+
+pytestmark = [pytest.mark.browser, NOISE]
+AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+GRAVE = ("serious", "critical")
+
+
+class Visitor(Guest):
+    """One visitor, who looks at everything."""
+
+    def __init__(self, browser, address, tab, width=1280, scheme="light"):
+        super().__init__(browser, width, scheme)
+        self.page.goto(f"{address}?tab={tab}&__theme={scheme}")
+        self.page.locator(f"#{tab}-share").get_by_role("button", name="Copy link").wait_for()
+
+    def violations(self):
+        """What axe-core finds grave: rule, and the elements."""
+        self.page.evaluate(AXE)
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            (one["id"], one["impact"], [node["html"][:200] for node in one["nodes"]])
+            for one in found["violations"]
+            if one["impact"] in GRAVE
+        ]
+
+
+def sketch(page):
+    """Completions."""
+    page.locator("#sketch-pad canvas").click()
+    page.locator("#sketch-results .tiles button").first.wait_for()
+
+
+def inpaint(page):
+    """Fills."""
+    page.get_by_label("Face 1, made by our model").click()
+    page.locator('[data-preset="mouth"]').click()
+    page.locator("#inpaint-results .fill-rows button").first.wait_for()
+
+
+def codes(page):
+    """Edits, and what was copied."""
+    page.get_by_title("Shift right").click()
+    page.wait_for_function("document.querySelector('#codes-chain textarea').value !== ''")
+    page.get_by_role("button", name="Copy as Python").last.click()
+
+
+FILLED = {"sketch": sketch, "inpaint": inpaint, "codes": codes}
+
+
+@pytest.fixture
+def visit(address, browser):
+    with visits(Visitor, browser, address) as come:
+        yield come
+
+
+@pytest.mark.parametrize("tab", FILLED)
+@pytest.mark.parametrize("name", VIEWS)
+def test_nothing_grave_on_any_tab(visit, tab, name):
+    width, scheme = VIEWS[name]
+    visitor = visit(tab=tab, width=width, scheme=scheme)
+    visitor.page.wait_for_timeout(300)
+    assert visitor.violations() == []
+    FILLED[tab](visitor.page)
+    assert visitor.violations() == []

@@ -1,0 +1,223 @@
+"""The gate: what it turns away, and in which words."""
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+
+import gradio as gr
+import httpx
+import numpy as np
+import pytest
+from gradio.utils import get_upload_folder
+
+from benchmarks.serving import FACE
+from benchmarks.visitor import API, ask, client, heard, send, upload
+from tabs import common
+from tabs.codes import tab as codes
+from tabs.components.face_photo import Portrait
+from tabs.inpaint import tab as inpaint
+from tabs.inpaint.render import Fills
+from tabs.server import blocks, limits
+from tests.helpers.fake_models import NOISE, load, page
+
+pytestmark = NOISE
+STROKES = [[[40, 200], [60, 60]]]
+FULL = [STROKES, "any", 2, 1.0, 0]
+
+
+def told(address: str, road: str, body: str) -> tuple[int, str]:
+    """Status and sentence of a posted request."""
+    kind = {"Content-Type": "application/json"}
+    answer = httpx.post(address.rstrip("/") + API + road, content=body, headers=kind)
+    return answer.status_code, answer.json()["detail"]
+
+
+def asked(address: str, name: str, data: list):
+    async def one():
+        async with client(address) as http:
+            return await ask(http, name, data)
+
+    return asyncio.run(one())
+
+
+@pytest.mark.parametrize(
+    ("road", "body", "status"),
+    [
+        ("/call/complete_sketch", "{", 422),
+        ("/call/complete_sketch", '{"data": "x"}', 422),
+        ("/call/complete_sketch", '{"data": [NaN], "session_hash": 7}', 422),
+        ("/call/complete_sketch", "[" * 100_000, 400),
+        ("/call/nobody", '{"data": []}', 400),
+        ("/call/v2/nobody", "{}", 400),
+        ("/queue/join", '{"data": [], "fn_index": 999, "session_hash": "a"}', 400),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_a_sentence(address, road, body, status):
+    assert told(address, road, body) == (status, limits.REASONS[status])
+
+
+@pytest.mark.parametrize("road", ["run/complete_sketch", "api/complete_sketch"])
+def test_there_is_no_road_past_the_queue(address, road):
+    answer = httpx.post(f"{address}gradio_api/{road}", json={"data": FULL})
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("road", ["process_recording", "component_server"])
+def test_what_the_page_does_not_need_is_closed(address, road):
+    answer = httpx.post(f"{address}gradio_api/{road}", files={"video": b"x"})
+    assert (answer.status_code, answer.json()["detail"]) == (404, limits.REASONS[404])
+
+
+def test_nobody_hears_how_others_use_the_app(address):
+    assert httpx.get(f"{address}monitoring/summary").status_code == 403
+
+
+def test_too_few_values_are_counted(address):
+    reply = asked(address, "/complete_sketch", FULL[:2])
+    assert reply.kind == "error"
+    assert reply.value()["error"] == "This needs 5 values, not 2."
+
+
+@pytest.mark.parametrize(
+    "link", ["http://canary.invalid/x.png", "HTTPS://canary.invalid", " http://canary.invalid"]
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_link_is_not_fetched(address, monkeypatch, link, place):
+    looked = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **_: looked.append(a) or [])
+    data = list(FULL)
+    data[place] = [{"path": link, "meta": {"_type": "gradio.FileData"}}]
+    reply = asked(address.replace("localhost", "127.0.0.1"), "/complete_sketch", data)
+    assert "must be uploaded" in reply.value()["error"]
+    assert not [found for found in looked if "canary" in str(found)]
+
+
+def test_what_trips_gradio_is_a_sentence(address):
+    reply = asked(address, "/complete_sketch", [STROKES, {"path": "x", "meta": 7}, 2, 1.0, 0])
+    assert reply.value()["error"] == blocks.AMISS
+    assert asked(address, "/complete_sketch", FULL).kind == "complete"
+
+
+def test_a_choice_that_is_none_is_a_sentence(address):
+    async def one():
+        async with client(address) as http:
+            page = (await http.get("/config")).json()
+            fill = next(f for f in page["dependencies"] if f["api_name"] == "on_fill")
+            body = {"data": [None] * 7, "fn_index": fill["id"], "session_hash": "one"}
+            body["data"][2] = "x" * 1000
+            where = f"{API}/queue/data?session_hash=one"
+            return await send(http, f"{API}/queue/join", json.dumps(body), where)
+
+    assert asyncio.run(one()).value()["error"] == blocks.AMISS
+
+
+def test_an_unknown_event_is_over(address):
+    async def one():
+        async with client(address) as http:
+            return await heard(http, f"{API}/call/complete_sketch/nothing")
+
+    assert asyncio.run(one()).text == '"This request is over, or never was."'
+
+
+def test_only_files_of_the_upload_folder_come_out(address, tmp_path):
+    canary = tmp_path / "canary.png"
+    canary.write_text("secret")
+    uploads = Path(get_upload_folder())
+    link = uploads / "link.png"
+    link.symlink_to(canary)
+    roads = [canary, link, f"{uploads}/../../etc/passwd", "app.py", uploads, "a" * 5000]
+    roads += ["http://127.0.0.1:9/x", "%00", f"{uploads}/%2e%2e/%2e%2e/etc/passwd"]
+    try:
+        for road in roads:
+            for spelling in ("file=", "file/"):
+                answer = httpx.get(f"{address}gradio_api/{spelling}{road}")
+                assert answer.status_code in (403, 414), road
+                assert "secret" not in answer.text
+    finally:
+        link.unlink()
+
+
+def test_uploads_and_results_come_out(address):
+    async def both():
+        data = Path(FACE["path"]).read_bytes()
+        async with client(address) as http:
+            sent = (await upload(http, data, "my face, 100 %.png")).value()[0]
+            same = await http.get(f"{API}/file={sent}")
+            made = (await ask(http, "/complete_sketch", FULL)).value()[0]
+            picture = await http.get(f"{API}/file={made[0]['path']}")
+            return data == same.content, picture.content[:4], len(made)
+
+    assert asyncio.run(both()) == (True, b"\x89PNG", 2)
+
+
+def test_a_large_body_is_refused(address):
+    def parts():
+        for _ in range(10):
+            yield b" " * 2**20
+
+    limit = json.dumps({"data": ["x" * limits.MOST]})
+    assert told(address, "/call/complete_sketch", limit) == (413, limits.REASONS[413])
+    answer = httpx.post(f"{address}gradio_api/queue/join", content=parts())
+    assert (answer.status_code, answer.json()["detail"]) == (413, limits.REASONS[413])
+
+
+def test_a_large_file_is_refused_and_two_as_well(address):
+    before = set(Path(get_upload_folder()).iterdir())
+    for files in ([9], [8.5], [5, 5]):
+        sent = [("files", ("x.png", b"\0" * int(size * 2**20))) for size in files]
+        answer = httpx.post(f"{address}gradio_api/upload", files=sent)
+        assert answer.status_code == 413, files
+        assert set(Path(get_upload_folder()).iterdir()) == before
+    assert httpx.post(f"{address}gradio_api/upload", files=sent[:1]).status_code == 200
+
+
+def test_a_body_that_does_not_come_is_given_up(monkeypatch):
+    monkeypatch.setattr(limits, "PATIENCE", 0.3)
+    with page(monkeypatch) as served:
+        host, port = "127.0.0.1", served.server_port
+        for road, kind in (("upload", "multipart/form-data; boundary=x"), ("queue/join", "a/b")):
+            head = f"POST {API}/{road} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99\r\n"
+            with socket.create_connection((host, port), 20) as link:
+                link.sendall(f"{head}Content-Type: {kind}\r\n\r\n--x".encode())
+                said = b""
+                while part := link.recv(4096):
+                    said += part
+            assert b" 408 " in said.splitlines()[0]
+            assert limits.REASONS[408].encode() in said
+
+
+def test_a_full_queue_is_told_apart(monkeypatch):
+    async def crowd(address):
+        async with client(address) as http:
+            body = json.dumps({"data": FULL})
+            return await asyncio.gather(
+                *(send(http, f"{API}/call/complete_sketch", body) for _ in range(12))
+            )
+
+    with page(monkeypatch) as served:
+        served._queue.max_size = 2
+        replies = asyncio.run(crowd(served.local_url))
+    assert {reply.kind for reply in replies} == {"complete", "full"}
+
+
+VALUES = [None, [], "x", 7, [[1]], {"chosen": [1]}, {"presets": 7}, {"eyes": {}}, {"open": 7}, {}]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=str)
+def test_a_handler_refuses_a_value_that_is_none_of_its_component(monkeypatch, value):
+    monkeypatch.setattr(common, "_load", load)
+    made = Fills(Portrait("x", None), {}, ["x"], np.zeros((1, 2, 3, 8, 8)), [["", ""]], "", "")
+    handlers = (
+        lambda: inpaint.on_sample(value),
+        lambda: inpaint.on_eyes(value, Portrait(FACE["path"], None)),
+        lambda: inpaint.on_glasses(value),
+        lambda: inpaint.on_download({"chosen": value or 7}, made),
+        lambda: codes.on_pick({}, value, (), "digits", "A"),
+        lambda: codes.on_edit(value),
+        lambda: codes.on_chain(value, "negate"),
+        lambda: codes.on_complete(value, "any", 1.0, 0, 0),
+    )
+    for handler in handlers:
+        with pytest.raises(gr.Error, match=r"\.['\"]$"):
+            handler()

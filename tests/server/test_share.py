@@ -1,0 +1,106 @@
+"""What a link says, and what it cannot say."""
+
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from tabs import common, share
+from tabs.codes import kinds as codes_kind
+from tabs.components import pad
+from tabs.inpaint import tab as inpaint
+from tabs.sketch import tab as sketch
+from tests.helpers.fake_models import load
+
+
+@pytest.fixture(autouse=True)
+def models(monkeypatch):
+    monkeypatch.setattr(common, "_load", load)
+
+
+def request(**told: str):
+    return SimpleNamespace(query_params=told)
+
+
+def left_alone(value: object) -> bool:
+    return value == gr.skip()
+
+
+def test_a_link_speaks_of_one_tab():
+    assert share.asked(request(tab="codes", seed="3"), "codes") == {"seed": "3"}
+    assert share.asked(request(tab="codes", seed="3"), "sketch") == {}
+    assert share.asked(request(seed="3"), "sketch") == {"seed": "3"}
+    assert share.asked(request(seed="3"), "inpaint") == {}
+
+
+def test_numbers_of_a_link():
+    assert share.figures("000z10", 2) == [0, 35, 36]
+    for bad in ("", "0", "0-", "é0", "٣٣", "0" * 9000):
+        with pytest.raises(ValueError, match="numbers"):
+            share.figures(bad, 2)
+
+
+def test_a_drawing_comes_back_with_what_was_erased():
+    drawing, label, count, temperature, seed = sketch.from_link(
+        request(ink="1e1e3k3k.-2s2s", label="cat", count="8", temperature="0.5", seed="7")
+    )
+    assert drawing["strokes"] == [[[50, 128], [50, 128]], [[100], [100]]]
+    assert drawing["erase"] == [False, True]
+    assert pad.read(drawing).max() > 0.5
+    assert (label, count, temperature, seed) == ("cat", 8, 0.5, 7)
+
+
+@pytest.mark.parametrize("ink", ["", ".", "1", "zz zz", "1e1e1e", "-", "00" * 5000])
+def test_a_drawing_that_is_none_is_ignored(ink):
+    assert left_alone(sketch.from_link(request(ink=ink))[0])
+
+
+def test_wrong_settings_are_ignored():
+    told = request(label="dog", count="1e9", temperature="nan", seed="-1")
+    assert all(left_alone(value) for value in sketch.from_link(told))
+
+
+def test_a_face_and_its_holes_come_back():
+    told = request(tab="inpaint", face="2", holes="80,150,170,210;10,20,40,50", smile="no smile")
+    portrait, value, _, kept, smile, glasses, *_ = inpaint.from_link(told)
+    assert portrait.path.endswith("face-02.png")
+    assert value["source"] == "2"
+    assert value["holes"] == [[80, 150, 170, 210], [10, 20, 40, 50]]
+    assert kept is None
+    assert smile == "no smile"
+    assert left_alone(glasses)
+
+
+@pytest.mark.parametrize("told", [
+    {"face": "99"}, {"holes": "1,2,3,4"}, {"face": "0", "holes": "1,2,3"},
+    {"face": "0", "holes": "900,900,901,901"}, {"face": "0", "holes": "a,b,c,d"},
+])  # fmt: skip
+def test_a_face_that_is_none_is_ignored(told):
+    assert all(left_alone(value) for value in inpaint.from_link(request(tab="inpaint", **told)))
+
+
+def test_codes_and_edits_come_back():
+    rows = np.arange(49) % 12
+    a = "".join(np.base_repr(v, 36).lower().zfill(2) for v in rows)
+    b = "00" * 49
+    told = request(
+        tab="codes", kind="digits", a=a, b=b, edits="shift 1 0 wrap\nflip y", label="3", seed="5"
+    )
+    board, text, *_, label, _, kind, _, _, seed = codes_kind.from_link(told)
+    assert np.array_equal(np.ravel(board["first"]), rows)
+    assert text == "shift 1 0 wrap\nflip y"
+    assert board["chain"] == text.splitlines()
+    assert (label["value"], kind, seed) == ("3", "digits", 5)
+
+
+@pytest.mark.parametrize("told", [
+    {"kind": "cats"}, {"a": "00"}, {"a": "zz" * 49, "b": "00" * 49},
+    {"a": "00" * 49, "b": "00" * 49, "edits": "fly"},
+    {"a": "00" * 49, "b": "00" * 49, "edits": "splice 99 x"},
+])  # fmt: skip
+def test_codes_that_are_none_begin_anew(told):
+    anew = codes_kind.from_link(request())
+    found = codes_kind.from_link(request(tab="codes", **told))
+    assert found[0]["first"] == anew[0]["first"]
+    assert found[1] == ""

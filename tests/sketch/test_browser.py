@@ -1,0 +1,300 @@
+import base64
+import io
+import json
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models import checkpoint, images
+from tabs import common
+from tests.helpers import fake_models
+from tests.helpers.browser_page import VIEWS, Guest, visits
+from tests.helpers.fake_models import NOISE, StandIn, serving
+
+pytestmark = [pytest.mark.browser, NOISE]
+
+ROOF = [(60, 150), (90, 80), (128, 60), (170, 85), (196, 150)]
+FLOOR = [(70, 200), (128, 205), (190, 200)]
+
+
+class Witness(StandIn):
+    """A stand-in that keeps what it was given; `broken` is a checkpoint that does not load."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+        self.broken = False
+
+    def complete(self, partial, *settings):
+        self.seen.append(partial.numpy())
+        return super().complete(partial, *settings)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Witness()
+
+
+@pytest.fixture(scope="module")
+def address(model):
+    def load(stem):
+        if model.broken:
+            raise checkpoint.CheckpointError("no checkpoint here: train one")
+        return model if stem == "sketch" else fake_models.load(stem)
+
+    with pytest.MonkeyPatch.context() as patch, serving(patch) as url:
+        patch.setattr(common, "_load", load)
+        yield url
+
+
+class Studio(Guest):
+    """One visitor's page, with what it sends."""
+
+    def __init__(self, browser, address, model, width=1280, scheme="light", query=""):
+        super().__init__(browser, width, scheme)
+        self.model, self.first = model, len(model.seen)
+        self.sent, self.labels = [], []
+        self.page.on("request", self._note)
+        self.page.goto(address + query)
+        self.pad = self.page.locator("#sketch-pad canvas")
+        self.pad.wait_for()
+        self.page.locator("#sketch-go").wait_for()
+
+    def _note(self, request):
+        if "/queue/join" in request.url:
+            data = json.loads(request.post_data)["data"]
+            if data and isinstance(data[0], dict) and "strokes" in data[0]:
+                self.sent.append(data[0])
+                self.labels.append(data[1])
+
+    def draw(self, points, pause=None):
+        """A stroke by mouse or finger; `pause` is called before it ends."""
+        self.pad.scroll_into_view_if_needed()
+        box = self.pad.bounding_box()
+        scale = box["width"] / images.CANVAS
+        places = [(box["x"] + x * scale, box["y"] + y * scale) for x, y in points]
+        if self.touch:
+            finger = self.context.new_cdp_session(self.page)
+
+            def act(kind, *place):
+                spots = [{"x": x, "y": y} for x, y in place]
+                event = {"type": kind, "touchPoints": spots}
+                finger.send("Input.dispatchTouchEvent", event)
+
+            act("touchStart", places[0])
+            for place in places[1:]:
+                act("touchMove", place)
+            if pause:
+                pause()
+            act("touchEnd")
+        else:
+            self.page.mouse.move(*places[0])
+            self.page.mouse.down()
+            for place in places[1:]:
+                self.page.mouse.move(*place)
+            if pause:
+                pause()
+            self.page.mouse.up()
+
+    def until(self, happened, seconds=60):
+        """Wait for something that is not in the page."""
+        end = time.monotonic() + seconds
+        while not happened():
+            assert time.monotonic() < end, "it did not happen"
+            self.page.wait_for_timeout(20)
+
+    def settled(self, strokes, base=False):
+        """Wait until the newest drawing, of so many strokes, was seen by the model."""
+        self.until(lambda: self.sent and len(self.sent[-1]["strokes"]) == strokes)
+        value = self.sent[-1]
+        assert (value["base"] is not None) == base
+        ink = read(value)
+        self.until(lambda: any(np.array_equal(ink, seen) for seen in self.model.seen[self.first :]))
+        self.page.locator(".tile img").first.wait_for()
+        return value, ink
+
+    def paper(self):
+        """What the visitor sees on the pad, as ink of the network's size."""
+        js = """canvas => {
+            const small = document.createElement("canvas");
+            small.width = small.height = 256;
+            small.getContext("2d").drawImage(canvas, 0, 0, 256, 256);
+            return small.toDataURL();
+        }"""
+        url = self.pad.evaluate(js)
+        return images.picture_to_ink(images.read_picture(decoded(url))).numpy()
+
+    def tiles(self):
+        return self.page.locator(".tile img").evaluate_all("all => all.map(i => i.src)")
+
+    def tool(self, name):
+        return self.page.locator("#sketch-pad").get_by_role("button", name=name)
+
+
+def decoded(url):
+    return io.BytesIO(base64.b64decode(url.split(",")[1]))
+
+
+def read(value):
+    """The tensor that the one rasteriser makes of what the page sent."""
+    base = value["base"] and 255 - np.asarray(Image.open(decoded(value["base"])))
+    return images.rasterise(value["strokes"], erase=value["erase"], base=base).numpy()
+
+
+@pytest.fixture
+def visit(address, browser, model):
+    with visits(Studio, browser, address, model) as come:
+        yield come
+        model.broken = False
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_draw_complete_go_on_and_take_back(visit, name):
+    width, scheme = VIEWS[name]
+    studio = visit(width=width, scheme=scheme)
+    page = studio.page
+    assert page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
+
+    studio.draw(ROOF)
+    studio.draw(FLOOR)
+    value, ink = studio.settled(strokes=2)
+    for (xs, ys), points in zip(value["strokes"], (ROOF, FLOOR), strict=True):
+        np.testing.assert_allclose(np.stack([xs, ys], 1), points, atol=1)
+    assert np.abs(studio.paper() - ink).mean() < 0.01
+    assert page.locator(".tile").count() == 16
+    assert page.locator('[data-text="guess"]').inner_text().startswith("It looks like: cat ")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    page.locator(".tile").nth(2).click()
+    value, ink = studio.settled(strokes=0, base=True)
+    assert np.abs(studio.paper() - ink).mean() < 0.03  # the pad enlarges it smoothly
+    studio.draw([(20, 20), (60, 20)])
+    studio.settled(strokes=1, base=True)
+    studio.tool("Undo").click()
+    studio.tool("Undo").click()
+    studio.settled(strokes=2)
+
+
+def test_tools_and_their_keys(visit):
+    studio = visit()
+    line = [(40, 128), (128, 128), (216, 128)]
+    studio.draw(line)
+    studio.tool("Eraser").click()
+    studio.draw([(128, 90), (128, 170)])
+    value, ink = studio.settled(strokes=2)
+    assert value["erase"] == [False, True]
+    assert ink[32, 32] == 0
+    assert np.abs(studio.paper() - ink).mean() < 0.01
+
+    keys = studio.page.keyboard
+    studio.pad.focus()
+    for key, strokes in (("Control+z", 1), ("Control+Shift+z", 2), ("Control+z", 1)):
+        keys.press(key)
+        studio.settled(strokes=strokes)
+    studio.tool("Redo").click()
+    studio.settled(strokes=2)
+    studio.tool("Clear").click()
+    studio.until(lambda: studio.sent[-1]["strokes"] == [])
+    assert studio.paper().max() == 0
+    studio.page.locator(".tile").first.wait_for(state="detached")
+    studio.tool("Undo").click()
+    studio.settled(strokes=2)
+    studio.pad.focus()
+    keys.press("p")
+    studio.draw([(20, 20), (50, 20)])
+    assert studio.settled(strokes=3)[0]["erase"] == [False, True, False]
+
+
+def test_live_completes_while_one_draws_and_not_when_it_is_off(visit):
+    studio = visit()
+    studio.draw(ROOF[:2])
+    studio.settled(strokes=1)
+
+    def unfinished():
+        studio.page.wait_for_timeout(300)
+        studio.page.mouse.move(700, 400)
+        studio.until(lambda: len(studio.sent[-1]["strokes"]) == 2)
+
+    studio.draw(FLOOR, pause=unfinished)
+    studio.settled(strokes=2)
+
+    studio.page.get_by_label("Live", exact=True).uncheck()
+    studio.draw(ROOF)
+    studio.page.wait_for_timeout(400)
+    assert all(len(value["strokes"]) < 3 for value in studio.sent)
+    studio.page.get_by_role("button", name="Complete", exact=True).click()
+    studio.settled(strokes=3)
+
+
+def test_the_threshold_shows_the_same_samples_again(visit, model):
+    studio = visit()
+    studio.draw(ROOF)
+    studio.settled(strokes=1)
+    studio.page.wait_for_timeout(300)
+    asked, soft = len(model.seen), studio.tiles()
+    studio.page.get_by_label("Binary").check()
+    studio.until(lambda: studio.tiles() != soft)
+    binary = studio.tiles()
+    studio.page.get_by_role("slider", name="Threshold").fill("0.9")
+    studio.until(lambda: studio.tiles() != binary)
+    assert len(model.seen) == asked
+
+
+def test_examples_reroll_and_the_keyboard(visit):
+    studio = visit()
+    page = studio.page
+    page.get_by_role("button", name="cat", exact=True).click()
+    studio.settled(strokes=2)
+    assert page.get_by_label("It is a drawing of").input_value() == "cat"
+    assert studio.labels[-1] == "cat"
+    tiles = studio.tiles()
+    page.get_by_role("button", name="Reroll").click()
+    studio.until(lambda: studio.tiles() != tiles)
+    page.locator(".tile").first.focus()
+    page.keyboard.press("Enter")
+    studio.settled(strokes=0, base=True)
+
+
+def test_downloads(visit):
+    studio = visit()
+    studio.draw(ROOF)
+    studio.settled(strokes=1)
+    with studio.page.expect_download() as one:
+        studio.page.get_by_role("button", name="Download completion 3").click()
+    assert one.value.suggested_filename == "sketch-any-seed0-03.png"
+    large = np.asarray(Image.open(one.value.path()).convert("RGB"))
+    small = np.asarray(Image.open(decoded(studio.tiles()[2])).convert("RGB"))
+    np.testing.assert_array_equal(large, small.repeat(8, 0).repeat(8, 1))
+    with studio.page.expect_download() as sheet:
+        studio.page.get_by_role("button", name="Download all").click()
+    assert Image.open(sheet.value.path()).size == (4 * 272 + 16,) * 2
+
+
+def test_errors_are_a_sentence_and_the_drawing_stays(visit, model):
+    studio = visit()
+    page = studio.page
+    page.get_by_role("button", name="Complete", exact=True).click()
+    page.get_by_text("Draw something first: one stroke is enough.").wait_for()
+    model.broken = True
+    studio.draw(ROOF)
+    page.locator(".results-note", has_text="no checkpoint here: train one").wait_for()
+    page.get_by_role("button", name="Complete", exact=True).click()
+    page.locator(".toast-body", has_text="no checkpoint here: train one").wait_for()
+    assert studio.paper().max() == 1
+    assert "Traceback" not in page.content()
+    model.broken = False
+    page.get_by_role("button", name="Complete", exact=True).click()
+    studio.settled(strokes=1)
+
+
+def test_a_link_carries_the_settings(visit):
+    studio = visit(query="?label=cat&seed=7&count=9&temperature=99")
+    page = studio.page
+    page.wait_for_function("document.querySelector('#sketch-seed input').value === '7'")
+    assert page.get_by_label("It is a drawing of").input_value() == "cat"
+    assert page.get_by_role("slider", name="Temperature").input_value() == "1"
+    studio.draw(ROOF)
+    studio.settled(strokes=1)
+    assert page.locator(".tile").count() == 9

@@ -1,0 +1,380 @@
+import base64
+import io
+import json
+import math
+import urllib.request
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from models import images
+from tabs import common, pictures
+from tabs.components import pad
+from tabs.sketch import render as sketch_view
+from tabs.sketch import tab as sketch
+from tabs.sketch.examples import EXAMPLES
+from tests.helpers.fake_models import NOISE, StandIn, load, serving
+
+pytestmark = NOISE
+HOUSE = [[[40, 40, 128, 216, 216, 40], [220, 110, 30, 110, 220, 220]], [[120], [180]]]
+DRAWN = {"strokes": HOUSE, "erase": [False, False], "base": None, "live": True}
+FIRST = "Draw something first: one stroke is enough."
+
+
+@pytest.fixture(autouse=True)
+def _model(monkeypatch):
+    monkeypatch.setattr(common, "_load", load)
+
+
+@pytest.fixture(scope="module")
+def client():
+    with pytest.MonkeyPatch.context() as patch, serving(patch) as address:
+        yield Client(address, verbose=False)
+
+
+def png_url(picture: Image.Image) -> str:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def paper(strokes=HOUSE) -> Image.Image:
+    return Image.fromarray(255 - images.draw_strokes(strokes))
+
+
+def decode(url: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))))
+
+
+def test_pad_and_rasteriser_agree_on_their_sizes():
+    assert (pad.SIDE, pad.PEN, pad.ERASER) == (images.CANVAS, images.PEN, images.ERASER)
+
+
+def test_pad_and_data_set_strokes_give_the_same_tensor():
+    expected = images.rasterise(HOUSE).numpy()
+    np.testing.assert_array_equal(pad.read(DRAWN), expected)
+    np.testing.assert_array_equal(pad.read(HOUSE), expected)
+    timed = [[*stroke, list(range(len(stroke[0])))] for stroke in HOUSE]
+    np.testing.assert_array_equal(pad.read(timed), expected)
+
+
+def test_a_completion_put_back_on_the_pad_is_read_as_it_was():
+    ink = StandIn().complete(images.rasterise(HOUSE), count=1)[0].numpy()
+    base = pictures.url(sketch_view.grey(ink))
+    again = pad.read({"strokes": [], "erase": [], "base": base})
+    np.testing.assert_allclose(again, ink, atol=0.5 / 255 + 1e-6)
+
+
+def test_eraser_takes_ink_away_from_strokes_and_base():
+    line = [[20, 236], [128, 128]]
+    base = pictures.url(sketch_view.grey(images.rasterise([line]).numpy()))
+    rubber = [[128, 128], [100, 156]]
+    for value in (
+        {"strokes": [line, rubber], "erase": [False, True], "base": None},
+        {"strokes": [rubber], "erase": [True], "base": base},
+    ):
+        ink = pad.read(value)
+        assert ink[32, 30:34].max() == 0
+        assert ink[31:33, 8].min() == 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"])
+def test_a_picture_of_strokes_gives_what_the_rasteriser_gives(mode):
+    picture = paper()
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    else:
+        picture = picture.convert(mode)
+    difference = images.picture_to_ink(picture) - images.rasterise(HOUSE)
+    assert difference.abs().max() <= 1.5 / 255
+
+
+def test_see_through_and_missing_parts_of_a_picture_are_white_paper():
+    ink = Image.fromarray(images.draw_strokes(HOUSE))
+    clear = Image.new("RGBA", ink.size, "black")
+    clear.putalpha(ink)
+    difference = images.picture_to_ink(clear) - images.rasterise(HOUSE)
+    assert difference.abs().max() <= 1.5 / 255
+    wide = images.picture_to_ink(Image.new("L", (1000, 250), 0))
+    assert wide[:23].max() == 0
+    assert wide[25:39].min() == 1
+    assert wide[41:].max() == 0
+
+
+def test_same_seed_same_pictures_other_seed_other_pictures():
+    one, two, other = (sketch.complete(DRAWN, "cat", 5, 1.0, seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one.shown, two.shown)
+    assert np.abs(one.shown - other.shown).max() > 0.5
+
+
+def test_the_visitors_ink_stays_exactly_as_drawn_and_black():
+    made = sketch.complete(DRAWN, "any", 4, 1.0, 0)
+    assert (made.shown >= made.partial).all()
+    full = made.partial == 1
+    for kind in sketch.KINDS:
+        for tile in sketch.show(made, kind, 0.5)["tiles"]:
+            assert (decode(tile["src"])[full] == sketch_view.INK).all()
+            assert (decode(tile["ink"])[full] == 0).all()
+    assert (sketch_view.colour(made.partial, made.partial).std(-1) == 0).all()
+
+
+def test_threshold_shows_the_kept_samples_as_a_direct_run_would(monkeypatch):
+    inputs = (DRAWN, "any", 4, 1.0, 0)
+    kept, _ = sketch.on_complete(*inputs, "Probabilities", 0.5)
+    direct = sketch.on_complete(*inputs, "Binary", 0.7)[1]
+    monkeypatch.setattr(common, "model", None)
+    assert sketch.show(kept, "Binary", 0.7) == direct
+    shown = 255 - decode(direct["tiles"][0]["ink"])
+    expected = np.where(kept.shown[0] >= 0.7, 1, kept.partial)
+    np.testing.assert_allclose(shown / 255, expected, atol=0.5 / 255 + 1e-6)
+
+
+def test_spread_picks_distinct_ones_and_starts_with_the_most_typical():
+    rng = np.random.default_rng(0)
+    kinds = np.zeros((3, 64, 64), np.float32)
+    kinds[0, :20], kinds[1, 25:40], kinds[2, 45:] = 1, 1, 1
+    copies = np.repeat(kinds, (6, 3, 2), 0)[rng.permutation(11)]
+    bare = np.zeros((64, 64), np.float32)
+    picked = copies[sketch_view.spread(copies, bare, 3)]
+    assert (picked[0] == kinds[0]).all()
+    assert len({p.tobytes() for p in picked}) == 3
+    order = sketch_view.spread(copies, bare, 11)
+    assert sorted(order) == list(range(11))
+
+
+def test_spread_is_the_greedy_choice_of_brute_force():
+    rng = np.random.default_rng(1)
+    samples = (rng.random((9, 64, 64)) < rng.random((9, 1, 1))).astype(np.float32)
+    partial = (rng.random((64, 64)) < 0.1).astype(np.float32)
+    added = [set(np.flatnonzero((s >= 0.5) & (partial < 0.5))) for s in samples]
+    far = [[1 - len(a & b) / max(len(a | b), 1) for b in added] for a in added]
+    picked = [min(range(9), key=lambda i: sum(far[i]))]
+    while len(picked) < 5:
+        rest = [i for i in range(9) if i not in picked]
+        picked.append(max(rest, key=lambda i: min(far[i][j] for j in picked)))
+    assert sketch_view.spread(samples, partial, 5) == picked
+
+
+def test_the_heat_map_is_paper_where_all_samples_agree():
+    made = sketch.complete(DRAWN, "any", 8, 1.0, 0)
+    np.testing.assert_allclose(made.std, made.std.clip(0, 0.5 + 1e-6))
+    pixels = sketch_view.heat(made.std, made.partial)
+    assert (pixels[(made.std == 0) & (made.partial == 0)] == 255).all()
+    assert (pixels[made.std > 0.3, 2] < 100).all()
+
+
+def test_the_guess_is_said_with_its_share_and_trifles_are_left_out():
+    made = sketch.complete(DRAWN, "any", 2, 1.0, 0)
+    cat = 0.5 + 0.5 * float(made.partial.mean())
+    said = sketch.show(made, "Binary", 0.5)["guess"]
+    assert said == f"It looks like: cat {cat:.0%}, face {0.996 - cat:.0%}."
+
+
+def test_every_example_is_a_drawing_of_a_known_class():
+    assert set(EXAMPLES) <= set(sketch.LABELS)
+    for strokes in EXAMPLES.values():
+        assert 0.01 < pad.read(strokes).mean() < 0.2
+
+
+def test_the_labels_are_the_shipped_models():
+    from models import checkpoint
+
+    assert checkpoint.load("sketch").labels == sketch.LABELS
+
+
+BAD_DRAWINGS = {
+    "nothing": (None, FIRST),
+    "no strokes": ([], FIRST),
+    "an empty pad": (pad.EMPTY, FIRST),
+    "an untouched editor": ({"background": None, "layers": [], "composite": None}, FIRST),
+    "white paper": (png_url(Image.new("L", (64, 64), 255)), FIRST),
+    "ink beside the canvas": ([[[900], [900]]], FIRST),
+    "NaN": ([[[math.nan, 1], [1, 2]]], "Coordinates must be numbers"),
+    "infinity": ([[[math.inf], [1]]], "Coordinates must be numbers"),
+    "a huge float": ([[[1e300], [1]]], "Coordinates must be numbers"),
+    "a huge int": ([[[10**5000], [1]]], "not a huge number"),
+    "text for numbers": ([[["1"], ["2"]]], "Coordinates must be numbers"),
+    "uneven axes": ([[[1, 2], [1]]], "as many xs as ys, not 2 and 1"),
+    "a pointless stroke": ([[[], []]], "as many xs as ys"),
+    "half a stroke": ([[[1, 2]]], "two lists of numbers"),
+    "text for a stroke": (["ab"], "two lists of numbers"),
+    "too many strokes": ([[[1], [1]]] * 1001, "at most 1,000 strokes"),
+    "too many points": ([[[1] * 20001] * 2], "at most 20,000"),
+    "a wrong erase": ({"strokes": HOUSE, "erase": [True]}, "`erase` must be a list"),
+    "strokes that are no list": ({"strokes": "house"}, "must be a list"),
+    "a large base": ({"strokes": [], "base": png_url(paper())}, "`base` must be a PNG of 64x64"),
+    "a base that is a path": ({"strokes": [], "base": "/etc/passwd"}, "are not opened"),
+    "a path": ("/etc/passwd", "paths and links are not opened"),
+    "a link": ("https://example.com/cat.png", "paths and links are not opened"),
+    "broken base64": ("data:image/png;base64,&&&", "not valid base64"),
+    "a broken picture": ("data:image/png;base64,aGVsbG8=", "cannot be read"),
+    "a bare path as file": ({"path": "/etc/passwd"}, "must be uploaded"),
+    "a number": (7, "not 7."),
+    "an unknown dict": ({"cat": 1}, "not a dict."),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DRAWINGS)
+def test_a_bad_drawing_gets_one_sentence(name):
+    drawing, text = BAD_DRAWINGS[name]
+    with pytest.raises(gr.Error, match=text.replace("[", r"\[").replace("(", r"\(")) as error:
+        sketch.complete(drawing, "any", 1, 1.0, 0)
+    assert not error.value.print_exception
+
+
+BAD_SETTINGS = {
+    "label": ["dragon", 3, None, ["cat"], "x" * 10**6],
+    "count": [0, 65, 1.5, "4", True, math.nan, 10**400],
+    "temperature": [-0.1, 2.1, math.nan, math.inf, "1", None, 10**400],
+    "seed": [-1, 2**31, 0.5, math.nan, "0", 10**5000],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "i"), [(name, i) for name, values in BAD_SETTINGS.items() for i in range(len(values))]
+)
+def test_a_bad_setting_gets_one_sentence(name, i):
+    value = BAD_SETTINGS[name][i]
+    settings = {"label": "any", "count": 1, "temperature": 1.0, "seed": 0} | {name: value}
+    with pytest.raises(gr.Error) as error:
+        sketch.complete_sketch(DRAWN, **settings)
+    assert error.value.message.lower().startswith(f"{name} ")
+    assert len(error.value.message) < 500
+
+
+@pytest.mark.parametrize("threshold", [0, 1, math.nan, "0.5"])
+def test_a_bad_threshold_gets_one_sentence(threshold):
+    with pytest.raises(gr.Error, match=r"Threshold must be a number from 0\.05 to 0\.95"):
+        sketch.show(None, "Binary", threshold)
+
+
+def test_a_picture_above_50_megapixels_is_refused_before_it_is_decoded(monkeypatch):
+    file = io.BytesIO()
+    Image.new("1", (7072, 7072), 1).save(file, "PNG")
+    monkeypatch.setattr(Image.Image, "load", None)
+    with pytest.raises(ValueError, match="at most 50 megapixels"):
+        images.read_picture(file)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
+def test_a_cut_picture_is_refused(kind):
+    file = io.BytesIO()
+    paper().convert("L").save(file, kind)
+    whole = file.getvalue()
+    images.picture_to_ink(images.read_picture(io.BytesIO(whole)))
+    for part in (0, 3, len(whole) // 2):
+        with pytest.raises(ValueError, match="cannot be read"):
+            images.read_picture(io.BytesIO(whole[:part]))
+
+
+def test_a_checkpoint_error_is_shown_in_its_own_words(monkeypatch):
+    def missing(_):
+        raise FileNotFoundError("no checkpoint in checkpoints/sketch: train one")
+
+    monkeypatch.setattr(common, "_load", missing)
+    with pytest.raises(gr.Error, match="no checkpoint in checkpoints/sketch"):
+        sketch.complete(DRAWN, "any", 1, 1.0, 0)
+    _, shown = sketch.on_live(DRAWN, "any", 1, 1.0, 0, "Binary", 0.5)
+    assert shown["note"] == "no checkpoint in checkpoints/sketch: train one"
+
+
+def test_live_clears_the_grid_with_the_pad_and_waits_while_it_is_off():
+    settings = ("any", 1, 1.0, 0, "Binary", 0.5)
+    assert sketch.on_live(pad.EMPTY, *settings) == (None, sketch_view.START)
+    off = sketch.on_live({**DRAWN, "live": False}, *settings)
+    assert all(isinstance(o, dict) and o["__type__"] == "update" for o in off)
+
+
+def expected(strokes=HOUSE, label="any", count=3, temperature=1.0, seed=0):
+    ink = StandIn().complete(images.rasterise(strokes), label, count, temperature, seed)
+    return (255 * (1 - ink)).round().to(torch.uint8).numpy()
+
+
+def ask(client, drawing, **settings):
+    files = client.predict(drawing, api_name="/complete_sketch", **({"count": 3} | settings))
+    return np.stack([np.asarray(Image.open(file)) for file in files])
+
+
+def test_the_endpoint_returns_what_the_model_makes(client):
+    settings = {"label": "cat", "count": 4, "temperature": 0.5, "seed": 9}
+    np.testing.assert_array_equal(ask(client, HOUSE, **settings), expected(**settings))
+    files = client.predict(HOUSE, api_name="/complete_sketch")
+    assert len(files) == 16
+    assert {(f.format, f.mode, f.size) for f in map(Image.open, files)} == {("PNG", "L", (64, 64))}
+
+
+def test_every_form_of_a_drawing_gives_the_same_pictures(client, tmp_path):
+    paper().save(tmp_path / "house.png")
+    upload = handle_file(tmp_path / "house.png")
+    clear = Image.new("RGBA", (256, 256), (0, 0, 0, 0))
+    clear.paste("black", mask=Image.fromarray(images.draw_strokes(HOUSE)))
+    clear.save(tmp_path / "layer.png")
+    layer = handle_file(tmp_path / "layer.png")
+    np.testing.assert_array_equal(ask(client, DRAWN), expected())
+    for form in (
+        upload,
+        png_url(paper()),
+        {"background": None, "layers": [], "composite": upload},
+        {"background": None, "layers": [layer], "composite": None},
+    ):
+        off = ask(client, form).astype(int) - expected()
+        assert abs(off).max() <= 2
+
+
+def reply(client, drawing):
+    """The server's raw answer, past gradio_client's own handling of files."""
+    place = f"{client.src.rstrip('/')}/gradio_api/call/complete_sketch"
+    body = json.dumps({"data": [drawing, "any", 1, 1.0, 0]}).encode()
+    request = urllib.request.Request(place, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as made:
+        event = json.load(made)["event_id"]
+    with urllib.request.urlopen(f"{place}/{event}") as answer:
+        return answer.read().decode()
+
+
+def is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", [n for n, (bad, _) in BAD_DRAWINGS.items() if is_json(bad)])
+def test_the_endpoint_refuses_bad_drawings_without_a_trace(client, name):
+    drawing, text = BAD_DRAWINGS[name]
+    answer = reply(client, drawing)
+    assert "event: error" in answer
+    assert text in answer
+    assert "Traceback" not in answer
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "app.py", "http://127.0.0.1:9/cat.png", "https://example.com/cat.png"]
+)
+@pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])
+def test_the_endpoint_opens_no_path_of_the_server_and_no_link(client, path, meta):
+    file = {"path": path, **meta}
+    for drawing in (file, {"composite": file}, {**file, "url": path}, {**file, "is_stream": True}):
+        answer = reply(client, drawing)
+        assert "event: error" in answer
+        assert "uploaded" in answer
+        assert "Traceback" not in answer
+
+
+def test_corrupt_and_huge_uploads_get_one_sentence(client, tmp_path):
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 100)
+    Image.new("1", (7072, 7072), 1).save(tmp_path / "huge.png")
+    for name, text in (("cut", "cannot be read"), ("huge", "at most 50 megapixels")):
+        with pytest.raises(Exception, match=text):
+            ask(client, handle_file(tmp_path / f"{name}.png"))
+
+
+def test_only_the_endpoints_are_public(client):
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    codes = [f"/{word}_codes" for word in ("encode", "edit", "sample")]
+    assert list(named) == ["/complete_sketch", "/inpaint_face", *codes]

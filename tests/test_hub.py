@@ -1,0 +1,161 @@
+"""Pulling a release over HTTP, from a Hub on 127.0.0.1 with every fault we know."""
+
+import contextlib
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from models import checkpoint, hub
+from models.hub import CheckpointError
+from tests.helpers import hub_server
+from tests.helpers.hub_fixtures import REPO, SENT, bare, content, publish_it
+from tests.helpers.hub_server import Hub
+from tests.test_checkpoint import same, tiny
+
+pytestmark = SENT
+
+
+@pytest.mark.parametrize(
+    ("request_", "fault"),
+    [
+        *((f"{method} /me/latent-studio/resolve/", fault)
+          for method in ("HEAD", "GET") for fault in ("429", "500", "reset")),
+        *(("GET /lfs/", fault) for fault in ("429", "500", "reset", "cut", "cut off", "alter")),
+        ("GET /me/latent-studio/resolve/.*config.json", "cut"),
+        ("GET /me/latent-studio/resolve/.*config.json", "cut off"),
+        ("GET /me/latent-studio/resolve/.*config.json", "alter"),
+    ],
+)  # fmt: skip
+def test_a_fault_on_the_way_back_is_survived(
+    hub: Hub, root: Path, request_: str, fault: str
+) -> None:
+    publish_it(root)
+    hub.faults = [(request_, fault)]
+    assert content(hub.pull("tiny-wide", bare(root))) == content(root / "tiny-wide")
+    assert not hub.faults
+
+
+def test_a_file_that_is_not_the_pinned_one_is_refused(hub: Hub, root: Path) -> None:
+    publish_it(root)
+    clone = bare(root)
+    hub.faults = [("GET /lfs/", "alter")] * 2
+    with pytest.raises(CheckpointError, match=r"has the SHA-256 .*altered.*train_tiny\.py"):
+        checkpoint.load("tiny", clone)
+    assert same(checkpoint.load("tiny", clone), tiny())  # nothing bad was kept
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_cache_that_was_tampered_with_is_mended_or_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_it(root)
+    clone = bare(root)
+    weights = hub.pull("tiny", clone) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match=r"cannot fetch tiny/model\.safetensors"):
+        checkpoint.load("tiny", clone)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert same(checkpoint.load("tiny", clone), tiny())
+
+
+def test_what_was_fetched_needs_no_network(
+    hub: Hub, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_it(root)
+    clone = bare(root)
+    assert same(checkpoint.load("tiny", clone), tiny())
+    asked = len(hub.asked)
+    assert same(checkpoint.load("tiny", clone), tiny())
+    assert len(hub.asked) == asked
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert same(checkpoint.load("tiny", clone), tiny())
+    with pytest.raises(CheckpointError, match=r"cannot fetch .*offline.*or train it with"):
+        checkpoint.load("tiny-wide", clone)
+
+
+def test_without_a_release_there_are_two_ways_out(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"train_sketch\.py.*LATENT_STUDIO_REPO="):
+        checkpoint.load("sketch", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"train_codes_prior\.py"):
+        checkpoint.load("prior-digits", tmp_path)
+    assert not hub.asked
+
+
+def test_another_repository_is_an_argument_or_a_variable(
+    hub: Hub, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_it(root)
+    first = hub.repos[REPO].commits[-1][0]
+    checkpoint.save(root / "tiny", tiny(1))
+    publish_it(root)
+    nothing = tmp_path / "nothing"
+    assert same(checkpoint.load("tiny", nothing, f"{REPO}@{first}"), tiny())
+    assert same(checkpoint.load("tiny", nothing, REPO), tiny(1))
+    assert same(checkpoint.load("tiny", root, f"{REPO}@{first}"), tiny())  # though one is here
+    monkeypatch.setenv("LATENT_STUDIO_REPO", f"{REPO}@{first}")
+    assert same(checkpoint.load("tiny", nothing), tiny())
+    assert same(checkpoint.load("tiny", root), tiny(1))  # the one that is here
+    with pytest.raises(CheckpointError, match="404"):
+        checkpoint.load("tiny-none", nothing)
+    for bad in ("me", "me/a/b", "https://me/a", "me/../..", "me/a@", "me/a b"):
+        with pytest.raises(CheckpointError, match=r"is no repository|cannot fetch"):
+            checkpoint.load("tiny", nothing, bad)
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pins: pins.pop("revision"),
+        lambda pins: pins.update(revision="main"),
+        lambda pins: pins.update(repo_id=7),
+        lambda pins: pins.update(checkpoints=[]),
+        lambda pins: pins["checkpoints"].update(tiny={}),
+        lambda pins: pins["checkpoints"]["tiny"].update({"../../x": "0" * 64}),
+        lambda pins: pins["checkpoints"]["tiny"].update({"config.json": "0"}),
+    ],
+)
+def test_damaged_pins_are_refused(root: Path, change) -> None:
+    publish_it(root)
+    pins = json.loads((root / "releases.json").read_text())
+    change(pins)
+    clone = bare(root)
+    (clone / "releases.json").write_text(json.dumps(pins))
+    with pytest.raises(CheckpointError, match=r"releases\.json is damaged .*restore it"):
+        checkpoint.load("tiny", clone)
+
+
+def test_a_private_release_needs_the_token(
+    hub: Hub, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_it(root, private=True)
+    assert hub.repos[REPO].private
+    clone = bare(root)
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    with pytest.raises(CheckpointError, match=r"401 \(there is no such repository, or the token"):
+        checkpoint.load("tiny", clone)
+    monkeypatch.setenv("HF_TOKEN", hub_server.TOKEN)
+    assert same(checkpoint.load("tiny", clone), tiny())
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_hub_that_is_not_there_is_one_sentence(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_it(root)
+    clone = bare(root)
+    with contextlib.closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        gone = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setattr(constants, "ENDPOINT", gone)
+    template = gone + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    with pytest.raises(CheckpointError, match=r"cannot fetch tiny/.* or train it with") as error:
+        checkpoint.load("tiny", clone)
+    assert "\n" not in str(error.value)
+    with pytest.raises(RuntimeError, match=r"could not publish to .*the same command goes on"):
+        publish_it(root)

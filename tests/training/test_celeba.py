@@ -1,0 +1,175 @@
+"""The reader of CelebA, on pictures drawn here."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models.regions import CROP, REGIONS, UNITS
+from tests.helpers.faces import NAMES, write_celeba
+from training.data import celeba
+from training.data.augment import jolted
+from training.inpaint import holes
+from training.inpaint.dataset import CORES, Erased, covered
+from training.inpaint.synthetic_glasses import spectacles
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_celeba(tmp_path / "celeba")
+
+
+def test_every_face_comes_with_its_own_attributes_and_identity(folder):
+    for split, first, count in (("train", 0, 6), ("valid", 6, 3), ("test", 9, 3)):
+        faces = celeba.load(folder, split)
+        assert faces.images.shape == (count, 128, 128, 3)
+        for j, image in enumerate(faces.images):
+            i = first + j
+            assert abs(int(image[0, 0, 0]) - 20 * i) <= 3
+            assert [bool(i >> bit & 1) for bit in range(4)] == faces.attributes[j].tolist()
+            assert faces.identity[j] == 100 + i // 2
+    male = celeba.load(folder, "train").column("Male")
+    assert male.tolist() == [False, False, True, True, False, False]
+
+
+def test_the_crop_is_the_stated_square(folder):
+    photo = np.random.default_rng(0).integers(0, 256, (218, 178, 3), np.uint8)
+    path = folder / celeba.PHOTOS / "000001.jpg"
+    Image.fromarray(photo).save(path, quality=100, subsampling=0)
+    left, top, side = CROP
+    decoded = np.asarray(Image.open(path))[top : top + side, left : left + side]
+    np.testing.assert_array_equal(celeba.load(folder, "train").images[0], decoded)
+
+
+def test_a_cache_gives_the_same_and_a_changed_photograph_voids_it(folder, tmp_path):
+    cache = tmp_path / "cache"
+    first, again = (celeba.load(folder, "train", cache).images for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    noise = np.random.default_rng(1).integers(0, 256, (218, 178, 3), np.uint8)
+    Image.fromarray(noise).save(folder / celeba.PHOTOS / "000001.jpg")
+    assert (celeba.load(folder, "train", cache).images[0] != first[0]).any()
+
+
+def test_a_subset_is_enough_and_broken_photographs_are_counted(folder, caplog):
+    photos = folder / celeba.PHOTOS
+    (photos / "000001.jpg").unlink()
+    (photos / "000002.jpg").write_bytes((photos / "000003.jpg").read_bytes()[:200])
+    Image.new("RGB", (64, 64)).save(photos / "000004.jpg")
+    with caplog.at_level(logging.WARNING):
+        faces = celeba.load(folder, "train")
+    assert faces.identity.tolist() == [101, 102, 102]
+    assert "5 of 6 train photographs" in caplog.text
+    assert "2 unreadable photographs left out" in caplog.text
+
+
+def test_malformed_lines_are_counted_not_fatal(folder, caplog):
+    path = folder / "list_eval_partition.txt"
+    path.write_text(path.read_text().replace("000001.jpg 0", "000001.jpg 0 0") + "\nrubbish\n")
+    with caplog.at_level(logging.WARNING):
+        assert len(celeba.load(folder, "train").images) == 5
+    assert "1 malformed lines" in caplog.text
+
+
+def test_what_is_missing_is_named_with_its_cure(folder):
+    (folder / "identity_CelebA.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"identity_CelebA\.txt .* CelebA page"):
+        celeba.load(folder, "train")
+    with pytest.raises(FileNotFoundError, match="img_align_celeba/"):
+        celeba.load(folder / "nowhere", "train")
+
+
+@pytest.mark.parametrize("damage", ["no rows", "other columns", "no photograph"])
+def test_damaged_lists_are_one_sentence(folder, damage):
+    path = folder / "list_attr_celeba.txt"
+    if damage == "no rows":
+        path.write_text("0\n\n")
+    elif damage == "other columns":
+        path.write_text(path.read_text().replace(" ".join(NAMES), "Male Young"))
+    else:
+        for photo in (folder / celeba.PHOTOS).iterdir():
+            photo.unlink()
+    with pytest.raises(ValueError, match=r"fetch (it again|more)"):
+        celeba.load(folder, "train")
+
+
+def test_an_unknown_attribute_is_refused(folder):
+    with pytest.raises(ValueError, match=r"no attribute 'Happy': choose one of Eyeglasses, Male"):
+        celeba.load(folder, "train").column("Happy")
+
+
+def test_rectangles_have_the_share_that_was_asked_for():
+    rng = np.random.default_rng(0)
+    for low, high in (holes.SMALL, holes.LARGE, holes.ALL):
+        for _ in range(300):
+            region = holes.rectangle(rng, (low, high))
+            assert min(region) >= 0
+            assert max(region) <= UNITS
+            exact = (region.bottom - region.top) * (region.right - region.left) / UNITS**2
+            assert low - 1e-9 <= exact <= high + 1e-9
+            for size in (64, 128):
+                share = holes.fill(region, size).mean()
+                assert abs(share - exact) < 2.5 * np.sqrt(exact) / size + 1 / size**2
+
+
+def test_holes_leave_something_and_take_something():
+    found = holes.holes(np.random.default_rng(1), 500, 64)
+    share = found.mean((1, 2))
+    assert share.min() > 0
+    assert 0.02 < (share == 1).mean() < 0.1
+    assert share[share < 1].max() < 0.6
+    assert len(np.unique(found, axis=0)) > 440
+
+
+def test_a_region_covers_its_own_attribute():
+    for region, attribute, expected in (
+        ("mouth", "Smiling", True),
+        ("lower face", "Smiling", True),
+        ("eyes", "Smiling", False),
+        ("glasses", "Eyeglasses", True),
+        ("eyes", "Eyeglasses", True),
+        ("mouth", "Eyeglasses", False),
+    ):
+        for size in (64, 128):
+            mask = holes.fill(REGIONS[region], size)[None]
+            assert covered(mask, attribute)[0] == expected
+    assert set(CORES) == {"Smiling", "Eyeglasses", "Male", "Young"}
+
+
+def test_batches_are_a_function_of_seed_and_number(folder):
+    erased = Erased(celeba.load(folder, "train"), 32, 40, 7, ("Smiling", "Eyeglasses"))
+    one, two, other = erased[3], list(erased.from_step(2, 4))[1], erased[4]
+    for a, b in zip(one, two, strict=True):
+        assert (a == b).all()
+    assert (one.mask != other.mask).any()
+    known = one.told != 2
+    assert (one.told[known] == one.true[known]).all()
+    assert 0.5 < float(known.float().mean()) < 0.9
+
+
+def test_a_jolt_moves_a_face_and_changes_its_light():
+    x = torch.linspace(0.3, 0.7, 64).expand(5, 3, 64, 64).contiguous()
+    moved = [jolted(x, np.random.default_rng(seed)) for seed in range(12)]
+    for one in moved:
+        assert one.shape == x.shape
+        assert one.min() >= 0
+        assert one.max() <= 1
+        slope = (one[:, 0, :, 40] - one[:, 0, :, 20]) / (x[:, 0, :, 40] - x[:, 0, :, 20])
+        torch.testing.assert_close(slope, slope[:, :1].expand(5, 64))  # a contrast, and rows alike
+        assert ((slope >= 0.8499) & (slope <= 1.1501)).all()
+    middles = torch.stack([one[:, 0, 32, 32] for one in moved])
+    assert middles.std(0).min() > 0.02
+    large = jolted(x.repeat_interleave(2, 2).repeat_interleave(2, 3), np.random.default_rng(3))
+    torch.testing.assert_close(large[:, :, ::2, ::2], jolted(x, np.random.default_rng(3)))
+
+
+def test_painted_glasses_lie_on_the_eyes():
+    drawn = [spectacles(np.random.default_rng(i), 64) for i in range(12)]
+    cover = np.mean([one[3] for one in drawn], 0)
+    assert all(one.min() >= 0 and one.max() <= 1 for one in drawn)
+    top, left, bottom, right = REGIONS["glasses"]
+    inside = cover[int(top) : int(bottom), int(left) : int(right)]
+    assert inside.sum() > 0.95 * cover.sum()
+    assert inside.mean() > 0.1
+    assert len({one.tobytes() for one in drawn}) == 12

@@ -1,0 +1,1 @@
+"""Training and evaluation of VQ-VAEs and their priors."""

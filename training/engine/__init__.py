@@ -1,0 +1,1 @@
+"""What all training scripts share: resume, schedules, previews, command line."""

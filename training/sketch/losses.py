@@ -1,0 +1,90 @@
+"""Outputs and targets -> {"loss": ..., named terms}, in nats/image: sums, means over the batch."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.sketch.cvae import SketchCVAEOutput
+from models.sketch.stroke_prior import PointLogits
+from models.sketch.tokens import END, Points
+
+Likelihood = Literal["bernoulli", "continuous"]
+LABEL_WEIGHT = 20.0  # a label is a few nats beside the points' hundreds, and must be learnt as well
+
+
+def bernoulli_nll(logits: Float[Tensor, "b *s"], x: Float[Tensor, "b *s"]) -> Float[Tensor, " b"]:
+    """-log p(x) under independent Bernoullis, improper where x is not 0 or 1; nats/image."""
+    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
+
+
+def perceptual(drawn: list[Tensor], real: list[Tensor]) -> Float[Tensor, " b"]:
+    """Mean over the maps of their mean absolute difference, each in units of its own size."""
+    each = [
+        (a.float() - b.float()).abs().mean((1, 2, 3)) / b.float().abs().mean((1, 2, 3))
+        for a, b in zip(drawn, real, strict=True)
+    ]
+    return torch.stack(each).mean(0)
+
+
+def log_normaliser(logits: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """log C(lambda) of the continuous Bernoulli (Loaiza-Ganem and Cunningham 2019, eq. 12-13 here).
+
+    log(2 atanh(1 - 2 lambda) / (1 - 2 lambda)) = log(t / tanh(t / 2)), lambda = sigmoid(t).
+
+    Stable where lambda is near 1/2 (there the Taylor series is used) and where it saturates.
+    """
+    t = logits.abs()
+    near = t < 0.1
+    safe = torch.where(near, torch.ones_like(t), t)
+    far = safe.log() - (-(-safe).expm1()).log() + (-safe).exp().log1p()
+    squared = torch.where(near, t, torch.zeros_like(t)) ** 2
+    series = 0.6931471805599453 + squared / 12 - 7 * squared**2 / 1440
+    return torch.where(near, series, far)
+
+
+def continuous_bernoulli_nll(
+    logits: Float[Tensor, "b *s"], x: Float[Tensor, "b *s"]
+) -> Float[Tensor, " b"]:
+    """-log density of x in [0, 1] under independent continuous Bernoullis; nats/image."""
+    return bernoulli_nll(logits, x) - log_normaliser(logits).flatten(1).sum(1)
+
+
+def cvae_elbo(
+    out: SketchCVAEOutput,
+    x: Float[Tensor, "b 1 h w"],
+    likelihood: Likelihood = "bernoulli",
+    beta: float = 1.0,
+) -> dict[str, Tensor]:
+    """Negative conditional ELBO, recon + beta KL(q(z|x, y) || p(z|y)) (Sohn et al. 2015)."""
+    nll = bernoulli_nll if likelihood == "bernoulli" else continuous_bernoulli_nll
+    recon, kl = nll(out.logits, x).mean(), out.posterior.kl(out.prior).mean()
+    return {"loss": recon + beta * kl, "recon": recon, "kl": kl}
+
+
+def points_nll(logits: PointLogits, points: Points) -> Float[Tensor, " b"]:
+    """-log p(points | label), summed over a sequence up to its END, in nats/drawing."""
+    at_end = (points.kind == END).long()
+    past_end = at_end.cumsum(1)
+    grid, size = int(logits.cell.shape[-1] ** 0.5), int(logits.inner.shape[-1] ** 0.5)
+    cell = points.y // size * grid + points.x // size
+    inner = points.y % size * size + points.x % size
+
+    def nll(table: Float[Tensor, "b n K"], choice: Int64[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+        flat = F.cross_entropy(table.flatten(0, 1), choice.flatten(), reduction="none")
+        return flat.view_as(choice)
+
+    kind = nll(logits.kind, points.kind) * (past_end - at_end == 0)
+    place = (nll(logits.cell, cell) + nll(logits.inner, inner)) * (past_end == 0)
+    return (kind + place).sum(1)
+
+
+def strokes_loss(
+    logits: PointLogits, points: Points, label: Int64[Tensor, " b"]
+) -> dict[str, Tensor]:
+    """Mean of `points_nll` and, times LABEL_WEIGHT, of -log p(label); nats/drawing."""
+    nll = points_nll(logits, points).mean()
+    label_nll = F.cross_entropy(logits.label, label)
+    return {"loss": nll + LABEL_WEIGHT * label_nll, "points_nll": nll, "label_nll": label_nll}
