@@ -13,8 +13,8 @@ from models.codes.prior import ANY, OPEN, CodesPrior
 from models.codes.vqvae import VQVAE
 from training.codes.dataset import Kind
 from training.data import mnist
-from training.inpaint import metrics as inpaint_metrics
 from training.judge import SketchJudge
+from training.metrics.image import psnr, ssim
 from training.sketch import metrics
 
 # on grids (cell 1) and pictures (cell: px a cell) alike; `splice` with the one before
@@ -28,12 +28,6 @@ EDITS: dict[str, Callable[[Tensor, int], Tensor]] = {
         grid, grid.roll(1, 0), grid.shape[-1] // cell // 2 * cell
     ),
 }
-
-
-def psnr(a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"]) -> float:
-    """10 log10(1 / mean squared error), dB, mean over the pictures."""
-    error = (a - b).square().mean((1, 2, 3)).clamp(min=1e-10)
-    return float((-10 * error.log10()).mean())
 
 
 def many(act: Callable[[Tensor], Tensor], x: Tensor, size: int = 256) -> Tensor:
@@ -59,8 +53,7 @@ def reconstruction(
         share = both.sum((1, 2, 3)) / either.sum((1, 2, 3)).clamp(min=1)
         found["iou"] = float(share.mean())
     if kind == "faces":
-        a, b = ((p * 255).round().byte().permute(0, 2, 3, 1).numpy() for p in (again, x))
-        found["ssim"] = inpaint_metrics.ssim(a, b, np.ones(a.shape[:3], bool))
+        found["ssim"] = ssim(again, x)
     return found
 
 

@@ -24,6 +24,7 @@ from training.inpaint.rows import (
     perfect_removal,
     smiles,
 )
+from training.metrics.image import pairwise_rmse
 from training.release import results_table
 
 
@@ -113,7 +114,7 @@ def evaluate_inpaint(cfg: Config) -> dict[str, Any]:
         for face, hole in zip(real[:100], cuts["large"][:100], strict=True):
             image, mask = to_rgb(face[None])[0], torch.from_numpy(hole).float()
             fills = model.inpaint(image, mask, count=8, temperature=temperature)
-            each.append(inpaint_metrics.diversity(fills, hole))
+            each.append(pairwise_rmse(fills, torch.from_numpy(hole)))
         spread[f"temperature_{temperature:g}"] = float(np.mean(each))
     return result | {"diversity": spread}
 

@@ -15,9 +15,9 @@ from models.inpaint.cvae import FaceCVAE
 from models.inpaint.model import Inpainter
 from models.regions import REGIONS, Region
 from training.inpaint import holes
-from training.inpaint import metrics as inpaint_metrics
 from training.inpaint.metrics import Holes, Pictures
 from training.inpaint.synthetic_glasses import spectacles
+from training.metrics.image import psnr, relative_sharpness, ssim
 from training.sketch import metrics
 
 LOWER_FACE, MOUTH = Region(38, 12, 64, 52), Region(50, 21, 64, 45)
@@ -119,10 +119,11 @@ def in_the_hole(
     """Likeness, sharpness and realism of one fill a face, no wish."""
     told = wishes(len(real))
     drawn = fill(real, hole, told, seed)
+    pictures = to_rgb(drawn), to_rgb(real), torch.from_numpy(hole)
     return {
-        "psnr": inpaint_metrics.psnr(drawn, real, hole),
-        "ssim": inpaint_metrics.ssim(drawn, real, hole),
-        "sharpness": inpaint_metrics.sharpness(drawn, real, hole),
+        "psnr": psnr(*pictures),
+        "ssim": ssim(*pictures),
+        "sharpness": relative_sharpness(*pictures),
         "frechet": metrics.frechet(judge.judge(drawn)[1], features),
     }
 
