@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models import checkpoint
+from models.face_alignment import REGIONS, Region
 from models.inpaint.attributes import GLASSES, UNKNOWN, seeded_noise
 from models.inpaint.model import Inpainter
-from models.regions import REGIONS, Region
 from training.engine.cli import run
 from training.engine.run_state import atomic_write
 from training.inpaint import holes

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.blocks import ResBlock, init_convolutions
-from models.regions import UNITS, Region
+from models.face_alignment import UNITS, Region
 
 EYES = Region(14, 0, 47, 64)  # where a hole that is meant for glasses spares what is beside them
 SEEN = -1.0  # a logit: what may be glasses goes, too

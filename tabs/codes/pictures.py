@@ -92,9 +92,11 @@ def photo(pixels: UInt8[np.ndarray, "h w 3"], size: int, *, find: bool):
 
     from models import face_alignment
 
-    frame, _ = face_photo.find(pixels) if find else (None, 0)
-    if frame is not None:
-        return face_alignment.cut(Image.fromarray(pixels), face_alignment.Frame(*frame), size)[None]
+    transform, _ = face_photo.find(pixels) if find else (None, 0)
+    if transform is not None:
+        return face_alignment.crop(
+            Image.fromarray(pixels), face_alignment.SimilarityTransform(*transform), size
+        )[None]
     side = min(pixels.shape[:2])
     top, left = ((length - side) // 2 for length in pixels.shape[:2])
     square = Image.fromarray(pixels[top : top + side, left : left + side])

@@ -1,4 +1,4 @@
-"""A photograph on the page: read it, find the face, show it on the pad, read the holes back."""
+"""A photograph of a face: read the file, find the face, show it on the pad, read the mask back."""
 
 import math
 from functools import lru_cache
@@ -22,21 +22,21 @@ EMPTY = {
     "eyes": None,
     "ask": "",
 }
-SHOWN = 768  # px, the longer side of the picture on the pad
-BRUSH = 5  # units of 1/64 of the face's square, the width of the brush
+VIEW_PX = 768  # px, the longer side of the picture on the pad
+BRUSH_UNITS = 5  # width of the brush in units of 1/64 of the face crop's side
 MAX_HOLES, MAX_STROKES, MAX_POINTS = 20, 200, 20_000
 NO_FACE = "No face was found. Click the two eyes on the photo."
 
 Pixels = UInt8[np.ndarray, "h w 3"]
-Hole = Bool[np.ndarray, "h w"]
+Mask = Bool[np.ndarray, "h w"]  # True in the hole
 Box = tuple[int, int, int, int]  # left, top, right, bottom in px
 
 
-class Portrait(NamedTuple):
-    """Where the file lies, and the face's frame in it, if it is known."""
+class FacePhoto(NamedTuple):
+    """A file, and the face's `SimilarityTransform` in it as a tuple, None where it is unknown."""
 
     path: str
-    frame: tuple[float, float, float, float] | None
+    transform: tuple[float, float, float, float] | None
 
 
 def pad(**layout: str) -> gr.HTML:
@@ -45,9 +45,9 @@ def pad(**layout: str) -> gr.HTML:
 
 
 def read(path: str | Path) -> Pixels:
-    """The photograph, upright, at its own size; what cannot be read is the visitor's sentence.
+    """The photograph, upright, at its own size, read-only; the last two are cached.
 
-    The last ones are kept, read-only, for the next fill of the same photo.
+    A file that cannot be read raises a `gr.Error` for the visitor.
     """
     path = Path(path)
     try:
@@ -57,7 +57,7 @@ def read(path: str | Path) -> Pixels:
 
 
 @lru_cache(maxsize=2)  # of up to 72 MB each
-def _read(path: Path, _changed: int) -> Pixels:
+def _read(path: Path, _modified_ns: int) -> Pixels:
     from models import images  # imports torch: not before the page answers
 
     try:
@@ -72,9 +72,9 @@ def _read(path: Path, _changed: int) -> Pixels:
 
 
 def find(photo: Pixels) -> tuple[tuple[float, float, float, float] | None, int]:
-    """The frame of the largest face, and how many faces there are."""
+    """The transform of the largest face, and the number of faces."""
     from models import face_alignment
-    from tabs import face_finder  # and this one OpenCV
+    from tabs import face_finder  # imports OpenCV: not before it is needed
 
     faces = face_finder.find(photo)
     if not faces:
@@ -83,27 +83,27 @@ def find(photo: Pixels) -> tuple[tuple[float, float, float, float] | None, int]:
 
 
 def from_eyes(eyes: object) -> tuple[float, float, float, float]:
-    """The frame that two eyes [[x, y], [x, y]] give, in px of the photo, in any order."""
+    """The transform from two eyes [[x, y], [x, y]] in px of the photo, in any order."""
     from models import face_alignment
 
-    good = isinstance(eyes, list | tuple) and len(eyes) == 2
-    if not good or not all(isinstance(e, list | tuple) and len(e) == 2 for e in eyes):
+    is_pair = isinstance(eyes, list | tuple) and len(eyes) == 2
+    if not is_pair or not all(isinstance(e, list | tuple) and len(e) == 2 for e in eyes):
         raise problem("The eyes must be two places, [[x, y], [x, y]], in px of the photo.")
-    places = sorted(tuple(_real(v, "An eye's place") for v in eye) for eye in eyes)
+    points = sorted(tuple(_px(v, "An eye's place") for v in eye) for eye in eyes)
     try:
-        return tuple(face_alignment.from_eyes(*places))
+        return tuple(face_alignment.from_eyes(*points))
     except ValueError as error:
         raise problem(f"Click again: {error}.") from error
 
 
-def region(photo: Pixels, frame: tuple | None) -> Box:
-    """The part of the photo that is shown: the face's square and something around it."""
+def view_box(photo: Pixels, transform: tuple | None) -> Box:
+    """The part of the photo that the pad shows: the face's crop and a margin of 12 units."""
     height, width = photo.shape[:2]
-    if frame is None:
+    if transform is None:
         return 0, 0, width, height
     from models import face_alignment
 
-    corners = face_alignment.Frame(*frame).to_photo(
+    corners = face_alignment.SimilarityTransform(*transform).to_photo(
         np.array([[-12.0, -12], [76, -12], [76, 76], [-12, 76]])
     )
     left, top = np.floor(corners.min(0)).astype(int)
@@ -114,28 +114,28 @@ def region(photo: Pixels, frame: tuple | None) -> Box:
     return tuple(map(int, box))
 
 
-def value(photo: Pixels, frame: tuple | None) -> dict:
-    """The pad's value for a photo without holes; where no face is known it asks for the eyes."""
-    box = region(photo, frame)
+def pad_value(photo: Pixels, transform: tuple | None) -> dict:
+    """The pad's value for a photo without holes; without a transform it asks for the eyes."""
+    box = view_box(photo, transform)
     left, top, right, bottom = box
     view = {"left": left, "top": top, "width": right - left, "height": bottom - top}
-    view["src"] = jpeg(photo[top:bottom, left:right], SHOWN)
-    if frame is None:
+    view["src"] = jpeg(photo[top:bottom, left:right], VIEW_PX)
+    if transform is None:
         return EMPTY | {"view": view, "ask": "eyes"}
-    from models import face_alignment, regions
+    from models import face_alignment
 
-    named = face_alignment.Frame(*frame)
+    similarity = face_alignment.SimilarityTransform(*transform)
     presets = {}
-    for name, part in regions.REGIONS.items():
-        corners = face_alignment.region_in_photo(part, named)
+    for name, region in face_alignment.REGIONS.items():
+        corners = face_alignment.region_corners(region, similarity)
         low, high = np.rint(corners.min(0)), np.rint(corners.max(0))
         edges = np.clip([*low, *high], [left, top] * 2, [right, bottom] * 2)
         presets[name] = [int(edge) for edge in edges]
-    return EMPTY | {"view": view, "presets": presets, "brush": BRUSH * named.scale}
+    return EMPTY | {"view": view, "presets": presets, "brush": BRUSH_UNITS * similarity.scale}
 
 
-def hole(value: object, photo: Pixels) -> Hole:
-    """What the pad's rectangles and strokes erase."""
+def mask_from_pad(value: object, photo: Pixels) -> Mask:
+    """The mask of the pad's rectangles and strokes."""
     if not isinstance(value, dict):
         raise problem("Drag a rectangle over what is to be filled.")
     boxes, strokes = value.get("holes") or [], value.get("strokes") or []
@@ -146,30 +146,30 @@ def hole(value: object, photo: Pixels) -> Hole:
     canvas = Image.new("1", (photo.shape[1], photo.shape[0]))
     pen = ImageDraw.Draw(canvas)
     for box in boxes:
-        left, top, right, bottom = rectangle(box, photo)
+        left, top, right, bottom = parse_rectangle(box, photo)
         pen.rectangle((left, top, right - 1, bottom - 1), fill=1)
-    width = max(1.0, min(_real(value.get("brush", 8), "The brush"), max(canvas.size)))
-    left_over = MAX_POINTS
+    width = max(1.0, min(_px(value.get("brush", 8), "The brush"), max(canvas.size)))
+    points_left = MAX_POINTS
     for stroke in strokes:
-        points = _points(stroke)
-        left_over -= len(points)
-        if left_over < 0:
+        points = _parse_stroke(stroke)
+        points_left -= len(points)
+        if points_left < 0:
             raise problem(f"The brush has too many points: at most {MAX_POINTS:,} are read.")
         if len(points) > 1:
             pen.line(points, fill=1, width=round(width))
         for x, y in points:
             pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=1)
-    erased = np.array(canvas)
-    if not erased.any():
+    mask = np.array(canvas)
+    if not mask.any():
         raise problem("Drag a rectangle over what is to be filled.")
-    return erased
+    return mask
 
 
-def rectangle(box: object, photo: Pixels) -> Box:
+def parse_rectangle(box: object, photo: Pixels) -> Box:
     """[left, top, right, bottom] in px, at least partly in the photo, as whole px within it."""
     if not isinstance(box, list | tuple) or len(box) != 4:
         raise problem("A rectangle must be [left, top, right, bottom] in px of the photo.")
-    left, top, right, bottom = (_real(v, "A rectangle's side") for v in box)
+    left, top, right, bottom = (_px(v, "A rectangle's side") for v in box)
     if right <= left or bottom <= top:
         raise problem("This rectangle is empty: right must be beyond left, bottom beyond top.")
     height, width = photo.shape[:2]
@@ -184,19 +184,19 @@ def rectangle(box: object, photo: Pixels) -> Box:
     return inside
 
 
-def _points(stroke: object) -> list[tuple[float, float]]:
-    pair = isinstance(stroke, list | tuple) and len(stroke) == 2
-    if not pair or not all(isinstance(axis, list) for axis in stroke):
+def _parse_stroke(stroke: object) -> list[tuple[float, float]]:
+    is_pair = isinstance(stroke, list | tuple) and len(stroke) == 2
+    if not is_pair or not all(isinstance(axis, list) for axis in stroke):
         raise problem("Each stroke must be two lists of numbers: [xs, ys].")
     if not stroke[0] or len(stroke[0]) != len(stroke[1]):
         raise problem("A stroke needs as many xs as ys.")
-    axes = ([_real(v, "A stroke's point") for v in axis] for axis in stroke)
+    axes = ([_px(v, "A stroke's point") for v in axis] for axis in stroke)
     return list(zip(*axes, strict=True))
 
 
-def _real(number: object, name: str) -> float:
-    """A finite number of px; anything else is refused."""
-    real = isinstance(number, int | float) and not isinstance(number, bool)
-    if not real or not abs(number) <= 100_000:  # also true of NaN
+def _px(number: object, name: str) -> float:
+    """`number` as a finite number of px, else a `gr.Error` that names it."""
+    is_real = isinstance(number, int | float) and not isinstance(number, bool)
+    if not is_real or not abs(number) <= 100_000:  # also true of NaN
         raise problem(f"{name} must be a number of px, not {brief(number)}.")
     return float(number)

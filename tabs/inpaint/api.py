@@ -11,7 +11,7 @@ from gradio.utils import get_upload_folder
 from tabs import common
 from tabs.common import choice, problem
 from tabs.components import face_photo
-from tabs.components.face_photo import Pixels, Portrait
+from tabs.components.face_photo import FacePhoto, Pixels
 from tabs.inpaint import render as inpaint_view
 from tabs.inpaint.handlers import SMILES, fill
 from tabs.pictures import png
@@ -47,11 +47,11 @@ def inpaint_face(
     single = isinstance(rectangle, list) and not any(isinstance(r, list) for r in rectangle)
     holes = {"holes": [rectangle] if single else rectangle}
     pad = rectangle if isinstance(rectangle, dict) else holes
-    frame = face_photo.from_eyes(eyes) if eyes is not None else face_photo.find(pixels)[0]
-    if frame is None:
+    transform = face_photo.from_eyes(eyes) if eyes is not None else face_photo.find(pixels)[0]
+    if transform is None:
         raise problem("No face was found in this photo: say where the eyes are, [[x, y], [x, y]].")
-    portrait = Portrait(photo["path"], frame)
-    hole, made = fill(pixels, portrait, pad, smile, glasses, count, temperature, seed)
+    face = FacePhoto(photo["path"], transform)
+    hole, made = fill(pixels, face, pad, smile, glasses, count, temperature, seed)
     fills = range(made.squares.shape[1])
     results = [inpaint_view.pasted(pixels, hole, made, 0, i) for i in fills]
     files = [file(result, f"fill-{i + 1:02}.png") for i, result in enumerate(results)]

@@ -3,7 +3,7 @@
 from tabs import common
 from tabs.common import MAX_SEED, choice, number, problem
 from tabs.components import face_photo
-from tabs.components.face_photo import Hole, Pixels, Portrait
+from tabs.components.face_photo import FacePhoto, Mask, Pixels
 from tabs.inpaint.render import Fills
 
 SMILES = ("as it comes", "smile", "no smile", "side by side")
@@ -14,19 +14,19 @@ MAX_COUNT, MAX_TEMPERATURE, MAX_TRAINED = 16, 2.0, 0.30
 
 def fill(
     photo: Pixels,
-    portrait: Portrait,
+    face: FacePhoto,
     pad: dict,
     smile: str,
     glasses: str,
     count: int,
     temperature: float,
     seed: int,
-) -> tuple[Hole, Fills]:
+) -> tuple[Mask, Fills]:
     """The hole, and `count` fills a wish about the smile from one noise; arguments are checked.
 
     `pad` holds what was erased, as `face_photo.hole` reads it.
     """
-    hole = face_photo.hole(pad, photo)
+    hole = face_photo.mask_from_pad(pad, photo)
     smile = choice(smile, "Smile", SMILES)
     glasses = choice(glasses, "Glasses", GLASSES)
     count = number(count, "Count", 1, MAX_COUNT, whole=True)
@@ -38,9 +38,9 @@ def fill(
 
     from models import face_alignment
 
-    frame, size = face_alignment.Frame(*portrait.frame), model.config.image_size
-    square = face_alignment.cut(Image.fromarray(photo), frame, size)
-    mask = face_alignment.hole_in_square(hole, frame, size)
+    transform, size = face_alignment.SimilarityTransform(*face.transform), model.config.image_size
+    square = face_alignment.crop(Image.fromarray(photo), transform, size)
+    mask = face_alignment.crop_mask(hole, transform, size)
     if not mask.any():
         raise problem("The hole lies beside the face: drag a rectangle over a part of the face.")
     if mask.all():
@@ -63,7 +63,7 @@ def fill(
         f"{MAX_TRAINED:.0%}, so expect less."
     )
     return hole, Fills(
-        portrait,
+        face,
         {name: pad[name] for name in ("holes", "strokes", "brush") if name in pad},
         titles,
         (squares * 255).round().byte().numpy(),

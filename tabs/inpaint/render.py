@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 
 from tabs.common import asset, component
-from tabs.components.face_photo import Box, Hole, Pixels, Portrait
+from tabs.components.face_photo import Box, FacePhoto, Mask, Pixels
 from tabs.pictures import jpeg, ramp
 
 TILE = 384  # px, the longer side of a tile's picture
@@ -26,7 +26,7 @@ class Fills(NamedTuple):
     `changed` says where the fills differ from the photo, None for all of that.
     """
 
-    portrait: Portrait
+    face: FacePhoto
     pad: dict
     titles: list[str]
     squares: UInt8[np.ndarray, "r n 3 s s"]
@@ -58,32 +58,32 @@ def samples(files: list[Path]) -> gr.HTML:
     )
 
 
-def pasted(photo: Pixels, hole: Hole, made: Fills, row: int, i: int) -> Pixels:
+def pasted(photo: Pixels, hole: Mask, made: Fills, row: int, i: int) -> Pixels:
     """The photo with one fill in its hole."""
     import torch
 
     from models import face_alignment
 
     square = torch.from_numpy(made.squares[row, i]).float() / 255
-    frame = face_alignment.Frame(*made.portrait.frame)
-    return face_alignment.paste(photo, square, hole, frame, changed=made.changed)
+    transform = face_alignment.SimilarityTransform(*made.face.transform)
+    return face_alignment.composite(photo, square, hole, transform, changed=made.changed)
 
 
-def smaller(photo: Pixels, hole: Hole, made: Fills, box: Box) -> tuple[Pixels, Hole, Fills]:
+def smaller(photo: Pixels, hole: Mask, made: Fills, box: Box) -> tuple[Pixels, Mask, Fills]:
     """The part of the photo that is shown at the size of a tile, and what was made for that."""
     left, top, right, bottom = box
     part = Image.fromarray(photo[top:bottom, left:right])
     k = min(1.0, TILE / max(part.size))
     size = (max(1, round(part.width * k)), max(1, round(part.height * k)))
     erased = Image.fromarray(hole[top:bottom, left:right]).resize(size, Image.Resampling.NEAREST)
-    a, b, x, y = made.portrait.frame
-    frame = (a * k, b * k, (x - left) * k, (y - top) * k)
-    portrait = made.portrait._replace(frame=frame)
+    a, b, x, y = made.face.transform
+    transform = (a * k, b * k, (x - left) * k, (y - top) * k)
+    face = made.face._replace(transform=transform)
     small = np.array(part.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
-    return small, np.array(erased), made._replace(portrait=portrait)
+    return small, np.array(erased), made._replace(face=face)
 
 
-def changed_outside(photo: Pixels, hole: Hole, result: Pixels) -> int:
+def changed_outside(photo: Pixels, hole: Mask, result: Pixels) -> int:
     """How many pixels outside the hole are not what they were; row by row first, which is quick."""
     rows = np.flatnonzero((result != photo).reshape(len(photo), -1).any(1))
     return int(((result[rows] != photo[rows]).any(-1) & ~hole[rows]).sum())
@@ -94,7 +94,7 @@ def heat(level: Float32[np.ndarray, "h w"]) -> str:
     return jpeg(ramp(level / MAX_STD).round().astype(np.uint8), TILE)
 
 
-def view(photo: Pixels, hole: Hole, made: Fills, box: Box) -> dict:
+def view(photo: Pixels, hole: Mask, made: Fills, box: Box) -> dict:
     """The grid's value: every fill pasted into the part of the photo that is shown."""
     before, erased, small = smaller(photo, hole, made, box)
     faces = [

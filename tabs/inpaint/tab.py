@@ -8,7 +8,7 @@ from gradio.context import Context
 from tabs import common, share
 from tabs.common import MAX_SEED, choice, number, part, problem
 from tabs.components import face_photo
-from tabs.components.face_photo import Portrait
+from tabs.components.face_photo import FacePhoto
 from tabs.inpaint import api as inpaint_api
 from tabs.inpaint import render as inpaint_view
 from tabs.inpaint.handlers import GLASSES, MAX_COUNT, MAX_TEMPERATURE, SMILES, fill
@@ -26,13 +26,13 @@ def on_photo(path: str | None):
     if not path:
         return gr.skip(), gr.skip(), gr.skip(), gr.skip()
     photo = face_photo.read(common.uploaded({"path": path}))
-    frame, faces = face_photo.find(photo)
-    note = face_photo.NO_FACE if frame is None else inpaint_view.START["note"]
+    transform, faces = face_photo.find(photo)
+    note = face_photo.NO_FACE if transform is None else inpaint_view.START["note"]
     if faces > 1:
         note = f"{faces} faces were found; this is the largest. {note}"
     return (
-        Portrait(str(path), frame),
-        face_photo.value(photo, frame),
+        FacePhoto(str(path), transform),
+        face_photo.pad_value(photo, transform),
         {**inpaint_view.START, "note": note},
         None,
     )
@@ -40,36 +40,40 @@ def on_photo(path: str | None):
 
 def on_sample(value: dict):
     """One of our own model's faces: its eyes are where CelebA has them."""
-    from models import face_alignment, regions
+    from models import face_alignment
 
     chosen = choice(part(value, "chosen"), "Face", [str(i) for i in range(len(SAMPLES))])
     path = SAMPLES[int(chosen)]
     photo = face_photo.read(path)
-    side = photo.shape[0] / regions.UNITS
-    frame = tuple(face_alignment.Frame(side, 0.0, 0.0, 0.0))
-    pad = {**face_photo.value(photo, frame), "source": chosen}
-    return Portrait(str(path), frame), pad, inpaint_view.START, None
+    side = photo.shape[0] / face_alignment.UNITS
+    transform = tuple(face_alignment.SimilarityTransform(side, 0.0, 0.0, 0.0))
+    pad = {**face_photo.pad_value(photo, transform), "source": chosen}
+    return FacePhoto(str(path), transform), pad, inpaint_view.START, None
 
 
-def on_eyes(pad: dict, portrait: Portrait | None):
+def on_eyes(pad: dict, face: FacePhoto | None):
     """Both eyes were clicked."""
-    if portrait is None:
+    if face is None:
         return gr.skip(), gr.skip(), gr.skip()
-    photo = face_photo.read(portrait.path)
-    frame = face_photo.from_eyes(part(pad, "eyes"))
-    return portrait._replace(frame=frame), face_photo.value(photo, frame), inpaint_view.START
+    photo = face_photo.read(face.path)
+    transform = face_photo.from_eyes(part(pad, "eyes"))
+    return (
+        face._replace(transform=transform),
+        face_photo.pad_value(photo, transform),
+        inpaint_view.START,
+    )
 
 
-def on_fill(pad, portrait, smile, glasses, count, temperature, seed):
+def on_fill(pad, face, smile, glasses, count, temperature, seed):
     """The holes or a setting changed; without a hole the start is shown again."""
-    if portrait is None or portrait.frame is None:
+    if face is None or face.transform is None:
         return gr.skip(), gr.skip()
     if not (isinstance(pad, dict) and (pad.get("holes") or pad.get("strokes"))):
         return None, inpaint_view.START
     try:
-        photo = face_photo.read(portrait.path)
-        hole, made = fill(photo, portrait, pad, smile, glasses, count, temperature, seed)
-        box = face_photo.region(photo, portrait.frame)
+        photo = face_photo.read(face.path)
+        hole, made = fill(photo, face, pad, smile, glasses, count, temperature, seed)
+        box = face_photo.view_box(photo, face.transform)
         return made, inpaint_view.view(photo, hole, made, box)
     except gr.Error as error:
         return None, {**inpaint_view.START, "note": error.message}
@@ -94,8 +98,8 @@ def on_download(shown: dict, made: Fills | None):
     rows, count = made.squares.shape[:2]
     row = number(row, "Row", 0, rows - 1, whole=True)
     i = number(i, "Fill", 0, count - 1, whole=True)
-    photo = face_photo.read(made.portrait.path)
-    hole = face_photo.hole(made.pad, photo)
+    photo = face_photo.read(made.face.path)
+    hole = face_photo.mask_from_pad(made.pad, photo)
     return inpaint_api.file(inpaint_view.pasted(photo, hole, made, row, i), "face.png")
 
 
@@ -111,22 +115,22 @@ def from_link(request: gr.Request):
         share.figure(told, "seed", 0, MAX_SEED),
     )
     try:
-        portrait, pad, shown, kept = on_sample({"chosen": told.get("face")})
+        face, pad, shown, kept = on_sample({"chosen": told.get("face")})
         parts = filter(None, told.get("holes", "").split(";"))
         holes = [[int(v) for v in part.split(",")] for part in parts]
         if holes:
-            face_photo.hole({"holes": holes}, face_photo.read(portrait.path))
+            face_photo.mask_from_pad({"holes": holes}, face_photo.read(face.path))
     except (ValueError, gr.Error):
         return (gr.skip(),) * 4 + settings
-    return portrait, {**pad, "holes": holes}, shown, kept, *settings
+    return face, {**pad, "holes": holes}, shown, kept, *settings
 
 
 def warm() -> None:
     """Load the models and run them once, so that the first visitor need not wait."""
     with contextlib.suppress(gr.Error, IndexError):
-        portrait, pad, _, _ = on_sample({"chosen": "0"})
+        face, pad, _, _ = on_sample({"chosen": "0"})
         pad = {**pad, "holes": [pad["presets"]["mouth"]]}
-        on_fill(pad, portrait, SMILES[0], GLASSES[0], 4, 1.0, 0)
+        on_fill(pad, face, SMILES[0], GLASSES[0], 4, 1.0, 0)
 
 
 def build() -> None:
@@ -157,15 +161,15 @@ def build() -> None:
                 reroll = gr.Button("Reroll", elem_classes="reroll")
             share.panel("inpaint", [pad, smile, glasses, count, temperature, seed])
             gr.Markdown(PURPOSE, elem_classes="credit")
-    portrait = gr.State(None, time_to_live=3600)
+    face = gr.State(None, time_to_live=3600)
     kept = gr.State(None, time_to_live=3600)
 
-    settings = [pad, portrait, smile, glasses, count, temperature, seed]
+    settings = [pad, face, smile, glasses, count, temperature, seed]
     plumbing = {"api_visibility": "private", "show_progress": "hidden"}
     heavy = {**plumbing, "concurrency_id": "model", "outputs": [kept, shown]}
-    upload.upload(on_photo, upload, [portrait, pad, shown, kept], **plumbing)
-    samples.pick(on_sample, samples, [portrait, pad, shown, kept], **plumbing)
-    pad.eyes(on_eyes, [pad, portrait], [portrait, pad, shown], **plumbing)
+    upload.upload(on_photo, upload, [face, pad, shown, kept], **plumbing)
+    samples.pick(on_sample, samples, [face, pad, shown, kept], **plumbing)
+    pad.eyes(on_eyes, [pad, face], [face, pad, shown], **plumbing)
     latest = {"trigger_mode": "always_last"}
     pad.fill(on_fill, settings, **latest, **heavy)
     changes = [smile.input, glasses.input, count.release, temperature.release, seed.input]
@@ -177,6 +181,6 @@ def build() -> None:
     save.click(on_download, [shown, kept], file, **plumbing).then(
         None, None, None, js=CLICK, **plumbing
     )
-    linked = [portrait, pad, shown, kept, smile, glasses, count, temperature, seed]
+    linked = [face, pad, shown, kept, smile, glasses, count, temperature, seed]
     Context.root_block.load(from_link, None, linked, **plumbing).then(on_fill, settings, **heavy)
     inpaint_api.build()

@@ -206,9 +206,11 @@ def test_a_forged_board_is_one_sentence(change):
 
 def test_a_face_in_a_photo_is_cut_out_as_celeba_has_it(monkeypatch):
     photo = np.random.default_rng(0).integers(0, 256, (120, 90, 3), np.uint8)
-    frame = (1.0, 0.1, 9.0, 12.0)
-    monkeypatch.setattr(codes_picture.face_photo, "find", lambda _: (frame, 1))
-    expected = face_alignment.cut(Image.fromarray(photo), face_alignment.Frame(*frame), 64)
+    transform = (1.0, 0.1, 9.0, 12.0)
+    monkeypatch.setattr(codes_picture.face_photo, "find", lambda _: (transform, 1))
+    expected = face_alignment.crop(
+        Image.fromarray(photo), face_alignment.SimilarityTransform(*transform), 64
+    )
     assert torch.equal(codes_picture.photo(photo, 64, find=True)[0], expected)
     monkeypatch.setattr(codes_picture.face_photo, "find", lambda _: (None, 0))
     middle = Image.fromarray(photo[15:105]).resize((64, 64), Image.Resampling.LANCZOS)

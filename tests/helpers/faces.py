@@ -17,7 +17,9 @@ def write_celeba(folder: Path, faces: int = 12) -> Path:
     attributes, part, identity = [str(faces), " ".join(NAMES)], [], []
     for i in range(faces):
         name = f"{i + 1:06}.jpg"
-        Image.new("RGB", celeba.ALIGNED, (20 * i % 256, 100, 50)).save(photos / name, quality=95)
+        Image.new("RGB", celeba.ALIGNED_SIZE, (20 * i % 256, 100, 50)).save(
+            photos / name, quality=95
+        )
         row = ["1" if i >> bit & 1 else "-1" for bit in range(4)]
         attributes.append(f"{name} {'  '.join(row)}")
         part.append(f"{name} {0 if i < faces / 2 else 1 if i < 3 * faces / 4 else 2}")
@@ -32,5 +34,5 @@ def noisy(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     for photo in sorted((folder / celeba.PHOTOS).iterdir()):
         small = rng.integers(0, 256, (7, 6, 3), np.uint8)
-        Image.fromarray(small).resize(celeba.ALIGNED).save(photo, quality=95)
+        Image.fromarray(small).resize(celeba.ALIGNED_SIZE).save(photo, quality=95)
     return folder

@@ -1,4 +1,4 @@
-"""The way from a photograph to the networks' square and back."""
+"""Alignment of faces: from a photograph to the crop and back."""
 
 import numpy as np
 import pytest
@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 
 from models import face_alignment
-from models.regions import CROP, LEFT_EYE, REGIONS, RIGHT_EYE, UNITS
+from models.face_alignment import CROP_BOX, LEFT_EYE, REGIONS, RIGHT_EYE, UNITS
 
 EYES = st.tuples(
     st.floats(50, 250), st.floats(50, 250), st.floats(8, 200), st.floats(-0.7, 0.7)
 ).map(lambda e: ((e[0], e[1]), (e[0] + e[2] * np.cos(e[3]), e[1] + e[2] * np.sin(e[3]))))
 
 
-def smooth(width: int = 300, height: int = 340) -> np.ndarray:
-    """A photograph of soft spots."""
+def smooth_photo(width: int = 300, height: int = 340) -> np.ndarray:
+    """A photograph of blurred noise."""
     noise = np.random.default_rng(0).integers(0, 256, (height, width), np.uint8)
     soft = np.asarray(Image.fromarray(noise).filter(ImageFilter.GaussianBlur(4)), float)
     spots = ((soft - soft.mean()) / soft.std() * 40 + 128).clip(0, 255)
@@ -24,106 +24,108 @@ def smooth(width: int = 300, height: int = 340) -> np.ndarray:
 
 
 @given(EYES)
-def test_the_eyes_go_where_celeba_has_them(eyes):
-    frame = face_alignment.from_eyes(*eyes)
-    units = frame.to_units(np.array(eyes)) * CROP[2] / UNITS + CROP[:2] - 0.5
+def test_the_transform_puts_the_eyes_where_celeba_has_them(eyes):
+    transform = face_alignment.from_eyes(*eyes)
+    units = transform.to_units(np.array(eyes)) * CROP_BOX[2] / UNITS + CROP_BOX[:2] - 0.5
     np.testing.assert_allclose(units, [LEFT_EYE, RIGHT_EYE], atol=1e-6)
 
 
 @given(EYES, st.lists(st.tuples(st.floats(-20, 90), st.floats(-20, 90)), min_size=1, max_size=9))
-def test_there_and_back_is_the_same_place(eyes, places):
-    frame = face_alignment.from_eyes(*eyes)
-    there = np.array(places)
-    np.testing.assert_allclose(frame.to_units(frame.to_photo(there)), there, atol=1e-6)
+def test_to_photo_and_to_units_are_inverse(eyes, points):
+    transform = face_alignment.from_eyes(*eyes)
+    there = np.array(points)
+    np.testing.assert_allclose(transform.to_units(transform.to_photo(there)), there, atol=1e-6)
 
 
-def test_an_aligned_photograph_is_cut_as_the_training_faces_are():
-    photo = smooth(178, 218)
+def test_an_aligned_photograph_is_cropped_like_the_training_faces():
+    photo = smooth_photo(178, 218)
     eyes = [(x + 0.5, y + 0.5) for x, y in (LEFT_EYE, RIGHT_EYE)]
-    found = face_alignment.cut(Image.fromarray(photo), face_alignment.from_eyes(*eyes), 128)
-    left, top, side = CROP
+    found = face_alignment.crop(Image.fromarray(photo), face_alignment.from_eyes(*eyes), 128)
+    left, top, side = CROP_BOX
     expected = photo[top : top + side, left : left + side].transpose(2, 0, 1) / 255
     assert np.abs(found.numpy() - expected).max() < 2 / 255
 
 
 @settings(max_examples=25, deadline=None)
 @given(EYES.filter(lambda e: 25 < np.hypot(e[1][0] - e[0][0], e[1][1] - e[0][1]) < 90))
-def test_cut_and_pasted_back_nothing_moves(eyes):
-    photo, frame = smooth(), face_alignment.from_eyes(*eyes)
-    centre = frame.to_photo(np.array([[32.0, 32.0]]))[0].astype(int)
+def test_crop_then_composite_moves_nothing(eyes):
+    photo, transform = smooth_photo(), face_alignment.from_eyes(*eyes)
+    centre = transform.to_photo(np.array([[32.0, 32.0]]))[0].astype(int)
     hole = np.zeros(photo.shape[:2], bool)
-    reach = int(8 * frame.scale)
+    reach = int(8 * transform.scale)
     top, left = (max(0, c - reach) for c in centre[::-1])
     hole[top : centre[1] + reach, left : centre[0] + reach] = True
     if not hole.any():
         return
-    square = face_alignment.cut(Image.fromarray(photo), frame, 128)
-    back = face_alignment.paste(photo, square, hole, frame)
+    square = face_alignment.crop(Image.fromarray(photo), transform, 128)
+    back = face_alignment.composite(photo, square, hole, transform)
     assert np.array_equal(back[~hole], photo[~hole])
     if hole.sum() > 400:
-        assert np.abs(moved_by(back, photo, hole)).max() < 0.4  # px
+        assert np.abs(displacement(back, photo, hole)).max() < 0.4  # px
 
 
-def moved_by(after: np.ndarray, before: np.ndarray, where: np.ndarray) -> np.ndarray:
+def displacement(after: np.ndarray, before: np.ndarray, where: np.ndarray) -> np.ndarray:
     """By how many px (down, right) a picture has moved: least squares on its gradient."""
     grey = before.astype(float).mean(2)
     slopes = np.stack([s[where] for s in np.gradient(grey)], 1)
     return np.linalg.lstsq(slopes, (grey - after.astype(float).mean(2))[where], rcond=None)[0]
 
 
-def test_half_a_pixel_would_be_seen():
-    photo = smooth()
-    frame = face_alignment.from_eyes((110.0, 150.0), (170.0, 150.0))
+def test_a_shift_of_half_a_pixel_is_measured():
+    photo = smooth_photo()
+    transform = face_alignment.from_eyes((110.0, 150.0), (170.0, 150.0))
     hole = np.zeros(photo.shape[:2], bool)
     hole[170:220, 110:170] = True
-    square = face_alignment.cut(Image.fromarray(photo), frame, 128)
+    square = face_alignment.crop(Image.fromarray(photo), transform, 128)
     for shift in (0.0, 0.5):
-        back = face_alignment.paste(
-            photo, square, hole, frame._replace(x=frame.x + shift), seam=0.01
+        back = face_alignment.composite(
+            photo, square, hole, transform._replace(tx=transform.tx + shift), seam=0.01
         )
-        np.testing.assert_allclose(moved_by(back, photo, hole), [0, shift], atol=0.1)
+        np.testing.assert_allclose(displacement(back, photo, hole), [0, shift], atol=0.1)
 
 
-def test_the_seam_lies_inside_and_outside_every_pixel_stays():
-    photo, frame = smooth(), face_alignment.from_eyes((110.0, 150.0), (170.0, 150.0))
+def test_the_feathered_border_lies_inside_the_mask():
+    photo, transform = smooth_photo(), face_alignment.from_eyes((110.0, 150.0), (170.0, 150.0))
     hole = np.zeros(photo.shape[:2], bool)
     hole[170:220, 110:170] = True
     hole[100:104, 20:280] = True
-    result = face_alignment.paste(photo, torch.ones(3, 64, 64), hole, frame)
+    result = face_alignment.composite(photo, torch.ones(3, 64, 64), hole, transform)
     assert np.array_equal(result[~hole], photo[~hole])
     assert (result[190, 130:150] == 255).all()
     rim = np.abs(result[170, 115:165].astype(int) - photo[170, 115:165])
     assert rim.max() < np.abs(255 - photo[170, 115:165].astype(int)).max()
-    untouched = face_alignment.paste(photo, torch.ones(3, 64, 64), hole & False, frame)
+    untouched = face_alignment.composite(photo, torch.ones(3, 64, 64), hole & False, transform)
     assert np.array_equal(untouched, photo)
 
 
-def test_where_nothing_was_changed_the_photograph_keeps_its_own_pixels():
-    photo, frame = smooth(), face_alignment.from_eyes((110.0, 150.0), (170.0, 150.0))
+def test_unchanged_pixels_of_the_crop_keep_the_photograph():
+    photo, transform = smooth_photo(), face_alignment.from_eyes((110.0, 150.0), (170.0, 150.0))
     hole = np.zeros(photo.shape[:2], bool)
     hole[140:240, 90:190] = True
     changed = np.zeros((64, 64), bool)
     changed[30:40] = True
-    result = face_alignment.paste(photo, torch.ones(3, 64, 64), hole, frame, changed=changed)
+    result = face_alignment.composite(
+        photo, torch.ones(3, 64, 64), hole, transform, changed=changed
+    )
     down = np.arange(float(len(photo)))
-    rows = frame.to_units(np.stack([np.full_like(down, 140.0), down], 1))[:, 1]
+    rows = transform.to_units(np.stack([np.full_like(down, 140.0), down], 1))[:, 1]
     far = (np.abs(rows - 35) > 6) | ~hole[:, 140]
     assert np.array_equal(result[far], photo[far])
     assert (result[(np.abs(rows - 35) < 4) & hole[:, 140], 120:160] == 255).all()
-    whole = face_alignment.paste(photo, torch.ones(3, 64, 64), hole, frame)
-    everywhere = face_alignment.paste(
-        photo, torch.ones(3, 64, 64), hole, frame, changed=np.ones((64, 64), bool)
+    whole = face_alignment.composite(photo, torch.ones(3, 64, 64), hole, transform)
+    everywhere = face_alignment.composite(
+        photo, torch.ones(3, 64, 64), hole, transform, changed=np.ones((64, 64), bool)
     )
     assert np.array_equal(everywhere, whole)
 
 
-def test_a_region_of_the_photograph_is_that_region_of_the_square():
-    frame = face_alignment.from_eyes((110.0, 150.0), (170.0, 130.0))
+def test_a_region_maps_to_the_same_region_of_the_crop():
+    transform = face_alignment.from_eyes((110.0, 150.0), (170.0, 130.0))
     for region in REGIONS.values():
         hole = Image.new("1", (300, 340))
-        corners = face_alignment.region_in_photo(region, frame)
+        corners = face_alignment.region_corners(region, transform)
         ImageDraw.Draw(hole).polygon([tuple(c) for c in corners], fill=1)
-        found = face_alignment.hole_in_square(np.asarray(hole), frame, 64).numpy() > 0
+        found = face_alignment.crop_mask(np.asarray(hole), transform, 64).numpy() > 0
         top, left, bottom, right = (int(side) for side in region)
         assert found[top + 1 : bottom - 1, left + 1 : right - 1].all()
         beyond = found.copy()
@@ -132,15 +134,15 @@ def test_a_region_of_the_photograph_is_that_region_of_the_square():
 
 
 @pytest.mark.parametrize("eyes", [((5, 5), (7, 5)), ((np.nan, 1), (50, 1)), ((np.inf, 1), (5, 1))])
-def test_eyes_in_one_place_are_refused(eyes):
+def test_eyes_in_one_place_raise_an_error(eyes):
     with pytest.raises(ValueError, match="two different places"):
         face_alignment.from_eyes(*(tuple(map(float, eye)) for eye in eyes))
 
 
-def test_a_face_at_the_edge_goes_on_beyond_it():
+def test_a_crop_beyond_the_edge_repeats_the_outermost_pixels():
     photo = np.zeros((60, 80, 3), np.uint8)
     photo[:, :2] = 200
-    square = face_alignment.cut(
+    square = face_alignment.crop(
         Image.fromarray(photo), face_alignment.from_eyes((0.0, 20.0), (20.0, 20.0)), 64
     )
     assert (square[:, :, :4] * 255).round().eq(200).all()

@@ -1,4 +1,4 @@
-"""The face finder, on a face that is drawn here."""
+"""The face finder, on a drawn face."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def drawn_face(size: int = 400, at: tuple[int, int] = (200, 200), radius: int = 
 
 
 @pytest.mark.parametrize("radius", [60, 110, 150])
-def test_a_drawn_face_is_found_with_its_eyes(radius):
+def test_the_eyes_of_a_drawn_face_are_found(radius):
     faces = face_finder.find(drawn_face(radius=radius))
     assert len(faces) == 1
     for eye, side in zip(faces[0][:2], (-1, 1), strict=True):
@@ -39,14 +39,14 @@ def test_a_drawn_face_is_found_with_its_eyes(radius):
         assert np.hypot(*(np.array(eye) - expected)) < 0.12 * radius
 
 
-def test_size_makes_no_difference():
+def test_eyes_are_found_at_any_resolution():
     small = face_finder.find(drawn_face())[0]
     large = np.asarray(Image.fromarray(drawn_face()).resize((1600, 1600)))
     found = face_finder.find(large)[0]
     np.testing.assert_allclose(found.left, np.array(small.left) * 4, atol=40)
 
 
-def test_no_face_is_an_empty_list():
+def test_no_face_gives_an_empty_list():
     assert face_finder.find(np.full((300, 200, 3), 128, np.uint8)) == []
     noise = np.random.default_rng(0).integers(0, 256, (64, 500, 3), np.uint8)
     assert face_finder.find(noise) == []

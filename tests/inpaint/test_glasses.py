@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from models import checkpoint
+from models.face_alignment import REGIONS, UNITS
 from models.images import to_rgb
 from models.inpaint.glasses import EYES, GAP, WIDER, GlassesFinder, to_go
-from models.regions import REGIONS, UNITS
 from tabs.inpaint.tab import SAMPLES
 from training.inpaint import holes
 from training.inpaint.synthetic_glasses import SEEN, frames, spectacles

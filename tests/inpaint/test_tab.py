@@ -11,7 +11,7 @@ from PIL import Image
 from models import face_alignment
 from tabs import common
 from tabs.components import face_photo
-from tabs.components.face_photo import Portrait
+from tabs.components.face_photo import FacePhoto
 from tabs.inpaint import handlers as inpaint_fill
 from tabs.inpaint import render as inpaint_view
 from tabs.inpaint import tab as inpaint
@@ -20,7 +20,7 @@ from tests.inpaint.test_face_finder import drawn_face
 
 pytestmark = NOISE
 EYES = ((160.4, 181.3), (239.6, 181.3))
-FRAME = tuple(face_alignment.from_eyes(*EYES))
+TRANSFORM = tuple(face_alignment.from_eyes(*EYES))
 MOUTH = [160, 235, 240, 290]
 ASKED = ("as it comes", "as it comes", 4, 1.0, 0)
 
@@ -49,11 +49,11 @@ def made(smile="as it comes", hole=MOUTH, **change):
         dict(zip(("glasses", "count", "temperature", "seed"), ASKED[1:], strict=True)) | change
     )
     pad = {"holes": [hole]}
-    return photo, inpaint_fill.fill(photo, Portrait("", FRAME), pad, smile, **settings)[1]
+    return photo, inpaint_fill.fill(photo, FacePhoto("", TRANSFORM), pad, smile, **settings)[1]
 
 
 def erased(photo, fills):
-    return face_photo.hole(fills.pad, photo)
+    return face_photo.mask_from_pad(fills.pad, photo)
 
 
 def test_outside_the_hole_no_pixel_changes_and_inside_they_do():
@@ -64,7 +64,7 @@ def test_outside_the_hole_no_pixel_changes_and_inside_they_do():
         changed = (result != photo).any(-1)
         assert not changed[~hole].any()
         assert changed[hole].mean() > 0.9
-    shown = inpaint_view.view(photo, hole, fills, face_photo.region(photo, FRAME))
+    shown = inpaint_view.view(photo, hole, fills, face_photo.view_box(photo, TRANSFORM))
     assert shown["changed"] == "Pixels changed outside the hole: 0."
 
 
@@ -97,11 +97,11 @@ def test_taking_glasses_off_leaves_the_rest_of_the_hole_as_sharp_as_it_was():
     found = {}
     for glasses in ("no glasses", "as it comes"):
         erased, fills = inpaint_fill.fill(
-            photo, Portrait("", FRAME), pad, "as it comes", glasses, *settings
+            photo, FacePhoto("", TRANSFORM), pad, "as it comes", glasses, *settings
         )
         result = inpaint_view.pasted(photo, erased, fills, 0, 0)
         found[glasses] = (result != photo).any(-1)
-        box = face_photo.region(photo, FRAME)
+        box = face_photo.view_box(photo, TRANSFORM)
         note = inpaint_view.view(photo, erased, fills, box)["note"]
         assert (inpaint_view.ONLY in note) == (glasses == "no glasses")
     only, whole = found.values()
@@ -133,7 +133,9 @@ def test_what_the_judge_sees_is_said_of_each_and_of_before():
             shares = [[int(n) for n in re.findall(r"\d+", text)] for text in (said, again)]
             np.testing.assert_allclose(*shares, atol=1)
     assert fills.before.startswith("Before: smile ")
-    shown = inpaint_view.view(photo, erased(photo, fills), fills, face_photo.region(photo, FRAME))
+    shown = inpaint_view.view(
+        photo, erased(photo, fills), fills, face_photo.view_box(photo, TRANSFORM)
+    )
     assert [[tile["said"] for tile in row["tiles"]] for row in shown["rows"]] == fills.said
 
 
@@ -170,13 +172,13 @@ BAD_HOLES = {
 def test_a_bad_hole_gets_one_sentence(name):
     value, text = BAD_HOLES[name]
     with pytest.raises(gr.Error, match=text) as error:
-        face_photo.hole(value, drawn_face())
+        face_photo.mask_from_pad(value, drawn_face())
     assert not error.value.print_exception
 
 
 def test_rectangles_and_strokes_make_one_hole():
     photo = drawn_face()
-    both = face_photo.hole(
+    both = face_photo.mask_from_pad(
         {
             "holes": [[10, 20, 30, 50], [380, 390, 900, 900]],
             "strokes": [[[100], [100]]],
@@ -227,10 +229,10 @@ def test_photos_of_every_kind_are_read_as_a_person_would_expect(mode, tmp_path):
             path = saved(tmp_path, picture.convert(mode), "JPEG", quality=95)
     photo = face_photo.read(path)
     assert photo.shape == (400, 400, 3)
-    frame, faces = face_photo.find(photo)
+    transform, faces = face_photo.find(photo)
     assert faces == 1
-    corner = face_alignment.Frame(*frame).to_photo(np.array([[32.0, 32.0]]))
-    expected = face_alignment.Frame(*FRAME).to_photo(np.array([[32.0, 32.0]]))
+    corner = face_alignment.SimilarityTransform(*transform).to_photo(np.array([[32.0, 32.0]]))
+    expected = face_alignment.SimilarityTransform(*TRANSFORM).to_photo(np.array([[32.0, 32.0]]))
     assert np.abs(corner - expected).max() < 15
 
 
@@ -275,13 +277,13 @@ def test_a_bomb_and_a_stamp_are_refused(tmp_path):
 
 def test_without_a_face_the_pad_asks_for_the_eyes_and_takes_them():
     photo = np.full((300, 300, 3), 90, np.uint8)
-    frame, _ = face_photo.find(photo)
-    value = face_photo.value(photo, frame)
+    transform, _ = face_photo.find(photo)
+    value = face_photo.pad_value(photo, transform)
     assert value["ask"] == "eyes"
     assert value["presets"] == {}
-    frame = face_photo.from_eyes([[180, 120], [120, 120]])
-    assert frame == tuple(face_alignment.from_eyes((120.0, 120.0), (180.0, 120.0)))
-    assert set(face_photo.value(photo, frame)["presets"]) == {
+    transform = face_photo.from_eyes([[180, 120], [120, 120]])
+    assert transform == tuple(face_alignment.from_eyes((120.0, 120.0), (180.0, 120.0)))
+    assert set(face_photo.pad_value(photo, transform)["presets"]) == {
         "mouth", "eyes", "nose", "glasses", "lower face",
     }  # fmt: skip
     for bad in (None, [[1, 2]], [[1, 2], [1, 2]], [[1, "a"], [5, 9]], [[1, 2, 3], [4, 5, 6]]):
@@ -291,17 +293,17 @@ def test_without_a_face_the_pad_asks_for_the_eyes_and_takes_them():
 
 def test_what_is_kept_of_a_large_photo_is_small():
     photo = np.zeros((4000, 6000, 3), np.uint8)
-    frame = tuple(face_alignment.from_eyes((2500.0, 1800.0), (3500.0, 1800.0)))
+    transform = tuple(face_alignment.from_eyes((2500.0, 1800.0), (3500.0, 1800.0)))
     pad = {"holes": [[2000, 1500, 4000, 3000]], "view": {"src": "x" * 10**6}}
-    _, fills = inpaint_fill.fill(photo, Portrait("", frame), pad, *ASKED)
+    _, fills = inpaint_fill.fill(photo, FacePhoto("", transform), pad, *ASKED)
     assert len(pickle.dumps(fills)) < 300_000
 
 
 def test_samples_are_there_and_their_mouth_is_filled():
     assert len(inpaint.SAMPLES) >= 5
     for i in range(len(inpaint.SAMPLES)):
-        portrait, pad, _, _ = inpaint.on_sample({"chosen": str(i)})
-        kept, shown = inpaint.on_fill({**pad, "holes": [pad["presets"]["mouth"]]}, portrait, *ASKED)
+        face, pad, _, _ = inpaint.on_sample({"chosen": str(i)})
+        kept, shown = inpaint.on_fill({**pad, "holes": [pad["presets"]["mouth"]]}, face, *ASKED)
         assert len(shown["rows"][0]["tiles"]) == 4
         assert kept.squares.shape == (1, 4, 3, 64, 64)
     with pytest.raises(gr.Error, match="Face "):
@@ -375,7 +377,7 @@ def test_a_photo_without_a_face_says_what_to_do(client, tmp_path):
 def test_a_download_is_the_chosen_fill_at_full_size(tmp_path):
     photo, fills = made("side by side")
     path = saved(tmp_path, Image.fromarray(photo), "PNG")
-    fills = fills._replace(portrait=Portrait(path, FRAME))
+    fills = fills._replace(face=FacePhoto(path, TRANSFORM))
     found = np.asarray(Image.open(inpaint.on_download({"chosen": [1, 2]}, fills)))
     expected = inpaint_view.pasted(photo, erased(photo, fills), fills, 1, 2)
     np.testing.assert_array_equal(found, expected)

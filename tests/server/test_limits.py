@@ -15,7 +15,7 @@ from benchmarks.serving import FACE
 from benchmarks.visitor import API, ask, client, heard, send, upload
 from tabs import common
 from tabs.codes import tab as codes
-from tabs.components.face_photo import Portrait
+from tabs.components.face_photo import FacePhoto
 from tabs.inpaint import tab as inpaint
 from tabs.inpaint.render import Fills
 from tabs.server import blocks, limits
@@ -207,10 +207,10 @@ VALUES = [None, [], "x", 7, [[1]], {"chosen": [1]}, {"presets": 7}, {"eyes": {}}
 @pytest.mark.parametrize("value", VALUES, ids=str)
 def test_a_handler_refuses_a_value_that_is_none_of_its_component(monkeypatch, value):
     monkeypatch.setattr(common, "_load", load)
-    made = Fills(Portrait("x", None), {}, ["x"], np.zeros((1, 2, 3, 8, 8)), [["", ""]], "", "")
+    made = Fills(FacePhoto("x", None), {}, ["x"], np.zeros((1, 2, 3, 8, 8)), [["", ""]], "", "")
     handlers = (
         lambda: inpaint.on_sample(value),
-        lambda: inpaint.on_eyes(value, Portrait(FACE["path"], None)),
+        lambda: inpaint.on_eyes(value, FacePhoto(FACE["path"], None)),
         lambda: inpaint.on_glasses(value),
         lambda: inpaint.on_download({"chosen": value or 7}, made),
         lambda: codes.on_pick({}, value, (), "digits", "A"),

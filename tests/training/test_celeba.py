@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from models.regions import CROP, REGIONS, UNITS
+from models.face_alignment import CROP_BOX, REGIONS, UNITS
 from tests.helpers.faces import NAMES, write_celeba
 from training.data import celeba
 from training.data.augment import jolted
@@ -38,7 +38,7 @@ def test_the_crop_is_the_stated_square(folder):
     photo = np.random.default_rng(0).integers(0, 256, (218, 178, 3), np.uint8)
     path = folder / celeba.PHOTOS / "000001.jpg"
     Image.fromarray(photo).save(path, quality=100, subsampling=0)
-    left, top, side = CROP
+    left, top, side = CROP_BOX
     decoded = np.asarray(Image.open(path))[top : top + side, left : left + side]
     np.testing.assert_array_equal(celeba.load(folder, "train").images[0], decoded)
 

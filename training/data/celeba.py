@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
-from models.regions import ALIGNED, CROP
+from models.face_alignment import ALIGNED_SIZE, CROP_BOX
 from training.data.quickdraw import Split
 from training.engine.run_state import atomic_write
 from training.engine.workers import pool_of
@@ -97,10 +97,10 @@ def attribute_names(path: Path) -> tuple[str, ...]:
 
 def decode(path: Path) -> UInt8[np.ndarray, "128 128 3"] | None:
     """The central square of an aligned photograph, or None where it cannot be read."""
-    left, top, side = CROP
+    left, top, side = CROP_BOX
     try:
         with Image.open(path) as photo:
-            if photo.size != ALIGNED:
+            if photo.size != ALIGNED_SIZE:
                 return None
             square = photo.convert("RGB").crop((left, top, left + side, top + side))
             return np.asarray(square)

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from models.face_alignment import UNITS, Region
 from models.images import to_rgb
 from models.inpaint.attributes import UNKNOWN
-from models.regions import UNITS, Region
 from training.data.celeba import Faces
 from training.inpaint.holes import holes
 from training.inpaint.synthetic_glasses import frames

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image, ImageDraw
 
-from models.regions import REGIONS, UNITS, Region
+from models.face_alignment import REGIONS, UNITS, Region
 
 SMALL, LARGE, ALL = (0.02, 0.05), (0.08, 0.14), (0.02, 0.30)  # of the picture's area
 

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.classifiers import FaceJudge
+from models.face_alignment import REGIONS, Region
 from models.images import to_rgb
 from models.inpaint.attributes import KEPT, OFF, ON, UNKNOWN, seeded_noise
 from models.inpaint.cvae import FaceCVAE
 from models.inpaint.model import Inpainter
-from models.regions import REGIONS, Region
 from training.inpaint import holes
 from training.inpaint.metrics import Holes, Pictures
 from training.inpaint.synthetic_glasses import spectacles

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
-from models.regions import CROP, LEFT_EYE, RIGHT_EYE
+from models.face_alignment import CROP_BOX, LEFT_EYE, RIGHT_EYE
 
 FINE = 2  # times the picture's size, at which the frame is drawn
 FRAMES = ((20, 18, 18), (45, 32, 24), (90, 60, 35), (70, 70, 78), (150, 140, 125), (130, 30, 35))
@@ -16,7 +16,7 @@ DARK, TINTED, CLEAR = (0.6, 0.97), (0.15, 0.5), (0.0, 0.12)  # how opaque the le
 
 def eyes(size: int) -> Float[np.ndarray, "2 2"]:
     """Where they lie in a picture of `size` px, (x, y) of each."""
-    left, top, side = CROP
+    left, top, side = CROP_BOX
     return (np.array([LEFT_EYE, RIGHT_EYE]) - (left, top)) * size / side
 
 
