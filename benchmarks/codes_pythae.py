@@ -28,7 +28,7 @@ from training.codes.metrics import judged, many
 from training.engine.cli import has_fast_bfloat16, run
 from training.engine.run_state import Resume, atomic_write, run_lock
 from training.judge import load_judge
-from training.sketch import metrics
+from training.metrics.frechet import frechet_distance
 
 # mnist/vqvae_config.json and celeba/vqvae_config.json; sketches have the size of the latter
 DIGITS = {"latent_dim": 16, "num_embeddings": 256, "use_ema": True}
@@ -163,7 +163,7 @@ def drawn(cfg: Config, model: VAE) -> dict[str, Any]:
     z = torch.randn(1_000, 16, generator=torch.Generator().manual_seed(cfg.seed))
     _, seen = judged(judge, cfg.kind, many(lambda part: model.decoder(part).reconstruction, z))
     _, real = judged(judge, cfg.kind, torch.from_numpy(pixels).float() / 255)
-    return {"split": cfg.split, "frechet": metrics.frechet(seen, real)}
+    return {"split": cfg.split, "frechet": frechet_distance(seen, real)}
 
 
 def main(cfg: Config) -> None:

@@ -19,7 +19,7 @@ from training.inpaint.config import Config, critic_of
 from training.inpaint.dataset import FaceBatch
 from training.inpaint.discriminator import Panel
 from training.inpaint.losses import turn
-from training.sketch import losses
+from training.likelihoods import bernoulli_nll
 
 BATCH = 32
 
@@ -40,7 +40,7 @@ def published_step() -> Callable[[], None]:
 
     def step() -> None:
         out = model(batch.image * (1 - batch.mask), batch.told[:, :2])
-        recon = losses.bernoulli_nll(out.logits, batch.image).mean()
+        recon = bernoulli_nll(out.logits, batch.image).mean()
         loss = recon + 0.5 * out.posterior.kl().mean()
         optimizer.zero_grad()
         loss.backward()

@@ -19,7 +19,7 @@ from training.data import celeba
 from training.engine.cli import has_fast_bfloat16, run
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.inpaint.dataset import Erased
-from training.sketch.losses import bernoulli_nll
+from training.likelihoods import bernoulli_nll
 
 
 @dataclass(frozen=True)

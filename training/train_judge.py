@@ -20,7 +20,7 @@ from training.engine.cli import has_fast_bfloat16, run
 from training.engine.run_state import atomic_write, run_lock
 from training.engine.schedules import EMA, warmup_cosine
 from training.judge import SketchJudge, load_judge
-from training.sketch import dataset as completions
+from training.sketch.dataset import CompletionDataset
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Config:
 def batches(cfg: Config) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Ink 0..255 (b, 64, 64) of whole pictures, and labels."""
     if cfg.kind == "sketches":
-        data = completions.load_train(cfg.data_dir / "quickdraw", cfg.cache_dir.expanduser())
-        examples = completions.Examples(
-            data, cfg.batch_size, cfg.seed, cfg.steps, limit=1, wholes=True
+        data = quickdraw.load_train(cfg.data_dir / "quickdraw", cfg.cache_dir.expanduser())
+        examples = CompletionDataset(
+            data, cfg.batch_size, cfg.seed, cfg.steps, max_points=1, render_full=True
         )
         yield from ((batch.x, batch.label) for batch in examples.from_step(0))
         return
@@ -86,7 +86,7 @@ def train(cfg: Config) -> None:
     with atomic_write(cfg.out) as file:
         file.write(save(weights))
     if cfg.kind == "sketches":
-        full, _, label = completions.halves(cfg.data_dir / "quickdraw", "valid")
+        full, _, label = quickdraw.rasterize_split(cfg.data_dir / "quickdraw", "valid")
     else:
         digits, label = mnist.load(cfg.data_dir, "valid")
         full = mnist.enlarged(digits)

@@ -16,14 +16,13 @@ from training.data import fetch, quickdraw
 from training.engine.cli import has_fast_bfloat16, run
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA
-from training.sketch import dataset as completions
 from training.sketch.config import (
     Config,
     Objective,
     card,
     ema_decay,
-    examples_of,
     learning_rate,
+    make_dataset,
     network_of,
     preview,
     total_steps,
@@ -50,8 +49,8 @@ def train(cfg: Config, acc: Accelerator) -> None:
         fetch.fetch_quickdraw(quickdraw.CLASSES, folder)
     acc.wait_for_everyone()
     with acc.main_process_first():
-        data = completions.load_train(folder, cfg.cache_dir.expanduser())
-    examples = examples_of(cfg, data)
+        data = quickdraw.load_train(folder, cfg.cache_dir.expanduser())
+    dataset = make_dataset(cfg, data)
 
     torch.manual_seed(cfg.seed)
     model = network_of(cfg).to(acc.device, memory_format=torch.channels_last)
@@ -74,8 +73,8 @@ def train(cfg: Config, acc: Accelerator) -> None:
     total = total_steps(cfg)
     bar = tqdm(total=total, initial=start, disable=not acc.is_main_process, mininterval=2)
     began = time.perf_counter()
-    for step, whole in enumerate(examples.from_step(start), start):
-        batch = whole.share(acc.process_index, acc.num_processes, acc.device)
+    for step, whole in enumerate(dataset.from_step(start), start):
+        batch = whole.shard(acc.process_index, acc.num_processes, acc.device)
         with acc.autocast():
             terms = objective.loss(parallel, batch, step)
         optimizer.zero_grad(set_to_none=True)

@@ -25,7 +25,7 @@ from training.codes import evaluate as evaluate_codes
 from training.codes import metrics as codes_metrics
 from training.data import mnist
 from training.judge import SketchJudge
-from training.sketch.losses import perceptual
+from training.perceptual import perceptual_loss
 
 TINY = CodesConfig(28, 1, (4, 8), 1, codes=6, dim=3, names=mnist.NAMES)
 
@@ -102,7 +102,7 @@ def test_faces_learn_from_error_and_the_tutors_maps():
     drawn = out.logits.detach().sigmoid()
     torch.testing.assert_close(terms["recon"].detach(), 20 * (drawn - x).square().mean())
     maps = [tutor(p).maps for p in (drawn, x)]
-    torch.testing.assert_close(terms["perceptual"].detach(), 0.1 * perceptual(*maps).mean())
+    torch.testing.assert_close(terms["perceptual"].detach(), 0.1 * perceptual_loss(*maps).mean())
     terms["loss"].backward()
     assert all(p.grad is not None and p.grad.any() for p in model.decoder.parameters())
     terms, _ = codes_plan.terms_of(replace(cfg, perceptual_weight=0.0), model, x, tutor)

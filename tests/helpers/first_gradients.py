@@ -8,8 +8,8 @@ import torch
 from accelerate import Accelerator
 
 from models.sketch.cvae import SketchCVAEConfig
+from training.data import quickdraw
 from training.sketch import config as sketch_plan
-from training.sketch import dataset as completions
 
 if __name__ == "__main__":
     data_dir, out = map(Path, sys.argv[1:])
@@ -21,9 +21,9 @@ if __name__ == "__main__":
     model = sketch_plan.network_of(cfg)
     objective = sketch_plan.Objective(cfg, model, acc)
     parallel = acc.prepare(objective.network)
-    data = completions.load_train(data_dir / "quickdraw", data_dir / "cache")
-    whole = sketch_plan.examples_of(cfg, data)[0][0]
-    batch = whole.share(acc.process_index, acc.num_processes, acc.device)
+    data = quickdraw.load_train(data_dir / "quickdraw", data_dir / "cache")
+    whole = sketch_plan.make_dataset(cfg, data)[0][0]
+    batch = whole.shard(acc.process_index, acc.num_processes, acc.device)
     acc.backward(objective.loss(parallel, batch, 0)["loss"])
     if acc.is_main_process:
         gradients = {name: p.grad for name, p in model.named_parameters()}

@@ -13,7 +13,7 @@ from models.inpaint.model import MODELS, InpaintConfig, Inpainter
 from tests.helpers.random_weights import stirred
 from training.inpaint import discriminator
 from training.inpaint.discriminator import FaceCritic
-from training.sketch import losses
+from training.perceptual import perceptual_loss
 
 NAMES = ("Smiling", "Eyeglasses", "Male", "Young")
 TINY = InpaintConfig(64, NAMES, (8, 8, 16), 8, 4, 6, 16, 2)
@@ -223,8 +223,8 @@ def test_losses_in_the_hole_are_those_of_brute_force():
     ]
     found = discriminator.hole_l1(drawn, x, mask)
     torch.testing.assert_close(found, torch.tensor(by_hand).float(), atol=1e-5, rtol=1e-4)
-    assert (losses.perceptual([x, 2 * x], [x, 2 * x]) == 0).all()
-    twice = losses.perceptual([2 * x], [x])
+    assert (perceptual_loss([x, 2 * x], [x, 2 * x]) == 0).all()
+    twice = perceptual_loss([2 * x], [x])
     torch.testing.assert_close(twice, torch.ones(3))
 
 

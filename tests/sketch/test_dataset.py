@@ -22,11 +22,19 @@ from tests.helpers.doodles import (
     same,
     smooth,
 )
-from training.data.quickdraw import CLASSES, Split, parse, read_class, split_of
-from training.sketch import dataset as completions
-from training.sketch import partials
-from training.sketch.dataset import GROUP, TOLERANCE, Batch, Drawings, Examples
-from training.sketch.partials import cut, simplify
+from training.data import quickdraw, stroke_crops
+from training.data.quickdraw import (
+    CLASSES,
+    TOLERANCE_PX,
+    PackedDrawings,
+    Split,
+    parse,
+    read_class,
+    split_of,
+)
+from training.data.stroke_crops import simplify, split_by_length
+from training.sketch import dataset
+from training.sketch.dataset import BATCHES_PER_GROUP, Batch, CompletionDataset
 
 # Sequences of points
 
@@ -74,7 +82,7 @@ def test_an_example_is_a_part_and_what_it_lacks(monkeypatch: pytest.MonkeyPatch)
     called: list[str] = []
 
     def spy(name: str) -> Callable:
-        function = getattr(partials, name)
+        function = getattr(stroke_crops, name)
 
         def spied(*args: object) -> object:
             called.append(name)
@@ -82,16 +90,16 @@ def test_an_example_is_a_part_and_what_it_lacks(monkeypatch: pytest.MonkeyPatch)
 
         return spied
 
-    for name in ("place", "cut", "part_strokes", "inside"):
-        monkeypatch.setattr(partials, name, spy(name))
-    kinds = {"cut": 0, "part_strokes": 0, "inside": 0}
+    for name in ("random_placement", "split_by_length", "random_subset", "clip_to_rectangle"):
+        monkeypatch.setattr(stroke_crops, name, spy(name))
+    kinds = {"split_by_length": 0, "random_subset": 0, "clip_to_rectangle": 0}
     placed, count = 0, 300
     for seed in range(count):
         rng = np.random.default_rng((1, seed))
         strokes = smooth(rng)
         called.clear()
-        whole, partial, missing = completions.example(strokes, rng)
-        if called[0] == "place":
+        whole, partial, missing = dataset.make_example(strokes, rng)
+        if called[0] == "random_placement":
             placed += 1
         else:
             assert same(whole, strokes)
@@ -124,8 +132,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def data(folder: Path) -> Drawings:
-    return completions.load_train(folder)
+def data(folder: Path) -> PackedDrawings:
+    return quickdraw.load_train(folder)
 
 
 def in_split(folder: Path, split: Split) -> list[tuple[int, Strokes]]:
@@ -138,31 +146,31 @@ def in_split(folder: Path, split: Split) -> list[tuple[int, Strokes]]:
     ]
 
 
-def test_drawings_come_back_as_they_were_put_in(folder: Path, data: Drawings):
+def test_drawings_come_back_as_they_were_put_in(folder: Path, data: PackedDrawings):
     expected = in_split(folder, "train")
-    assert data.label.tolist() == [label for label, _ in expected]
+    assert data.labels.tolist() == [label for label, _ in expected]
     for i, (_, strokes) in enumerate(expected):
-        assert same(data[i], [simplify(s, TOLERANCE) for s in strokes])
+        assert same(data[i], [simplify(s, TOLERANCE_PX) for s in strokes])
     with pytest.raises(IndexError):
         data[len(expected)]
 
 
 def test_the_cache_is_used_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder, cache = write(tmp_path, 6), tmp_path / "some" / "cache"
-    data = completions.load_train(folder, cache, workers=1)
+    data = quickdraw.load_train(folder, cache, workers=1)
     with monkeypatch.context() as patch:
-        patch.setattr(completions, "pool_of", None)
-        again = completions.load_train(folder, cache, workers=1)
-    for name in ("points", "strokes", "first", "label"):
+        patch.setattr(quickdraw, "pool_of", None)
+        again = quickdraw.load_train(folder, cache, workers=1)
+    for name in ("points", "stroke_starts", "drawing_starts", "labels"):
         assert np.array_equal(getattr(data, name), getattr(again, name))
     with (folder / "cat.ndjson").open("a") as file:
         for x in range(40):
             row = {"word": "cat", "drawing": [[[0, 255, x], [0, 200, 99]]]}
             file.write(json.dumps(row) + "\n")
-    longer = completions.load_train(folder, cache, workers=1)
-    cats = [np.bincount(d.label)[CLASSES.index("cat")] for d in (data, longer)]
+    longer = quickdraw.load_train(folder, cache, workers=1)
+    cats = [np.bincount(d.labels)[CLASSES.index("cat")] for d in (data, longer)]
     assert cats[1] > cats[0] + 25
-    assert len(longer.label) - len(data.label) == cats[1] - cats[0]
+    assert len(longer) - len(data) == cats[1] - cats[0]
     assert all(path.suffix == ".npz" for path in cache.iterdir())
 
 
@@ -170,10 +178,10 @@ def test_training_without_a_class_says_what_to_do(tmp_path: Path):
     folder = write(tmp_path, 6)
     (folder / "teapot.ndjson").unlink()
     with pytest.raises(FileNotFoundError, match=r"no teapot\.ndjson .*--download"):
-        completions.load_train(folder, workers=1)
+        quickdraw.load_train(folder, workers=1)
     (folder / "teapot.ndjson").write_text("<html>\n")
     with pytest.raises(ValueError, match=r"no readable training drawing of 'teapot' in .*: fetch"):
-        completions.load_train(folder, workers=1)
+        quickdraw.load_train(folder, workers=1)
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
@@ -181,7 +189,7 @@ def test_a_class_is_drawn_by_a_power_of_its_size(power: float):
     sizes = np.array([400, 4] + [50] * (len(CLASSES) - 2))
     label = np.repeat(np.arange(len(sizes)), sizes)
     no_point = np.zeros((0, 2), np.float32)
-    weights = Drawings(no_point, np.zeros(1, int), 0 * label, label).weights(power)
+    weights = PackedDrawings(no_point, np.zeros(1, int), 0 * label, label).sampling_weights(power)
     share = np.bincount(label, weights) / weights.sum()
     np.testing.assert_allclose(share, sizes**power / (sizes**power).sum())
 
@@ -193,17 +201,17 @@ def test_halves_and_missing_points_are_one_drawing(folder: Path):
     seen = 0
     for split in ("train", "valid", "test"):
         expected = in_split(folder, split)
-        full, part, label = completions.halves(folder, split)
-        points = completions.missing_points(folder, split, 1000)
+        full, part, label = quickdraw.rasterize_split(folder, split)
+        points = dataset.missing_points(folder, split, 1000)
         assert len(points) == len(full) == len(expected)
         assert label.tolist() == [index for index, _ in expected]
         for row, (_, strokes) in enumerate(expected):
             assert np.array_equal(full[row], raster(strokes))
-            assert np.array_equal(part[row], raster(cut(strokes, 0.5)[0]))
+            assert np.array_equal(part[row], raster(split_by_length(strokes, 0.5)[0]))
             rest = raster(to_strokes(points[row]))
             assert iou(np.maximum(part[row], rest), full[row]) > 0.75  # curves lose points
             assert points[row][-1, 0] == END
-        short = completions.missing_points(folder, split, 5)
+        short = dataset.missing_points(folder, split, 5)
         assert all(np.array_equal(a, b[:5]) for a, b in zip(short, points, strict=True))
         seen += len(full)
     assert seen == 12 * len(CLASSES)
@@ -214,18 +222,18 @@ def test_a_split_without_a_drawing_says_what_to_do(tmp_path: Path):
     assert split_of(parse(row).digest) == "train"
     for word in CLASSES:
         (tmp_path / f"{word}.ndjson").write_text(row)
-    assert len(completions.halves(tmp_path, "train")[0]) == len(CLASSES)
+    assert len(quickdraw.rasterize_split(tmp_path, "train")[0]) == len(CLASSES)
     with pytest.raises(ValueError, match=r"no drawing of the test split in .*: fetch more"):
-        completions.halves(tmp_path, "test")
+        quickdraw.rasterize_split(tmp_path, "test")
 
 
 # Batches
 
 
 @pytest.fixture(scope="module")
-def examples(data: Drawings) -> Examples:
+def examples(data: PackedDrawings) -> CompletionDataset:
     """Nineteen batches of six: two groups, and three batches of a third."""
-    return Examples(data, size=6, seed=5, steps=19, limit=24, latent=3)
+    return CompletionDataset(data, batch_size=6, seed=5, steps=19, max_points=24, noise_dim=3)
 
 
 def flat(batch: Batch) -> list[torch.Tensor]:
@@ -242,10 +250,10 @@ def lengths(batch: Batch) -> torch.Tensor:
     return torch.where(ended.any(1), ended.int().argmax(1) + 1, ended.shape[1])
 
 
-def test_a_group_depends_on_the_seed_and_its_number_alone(examples: Examples):
+def test_a_group_depends_on_the_seed_and_its_number_alone(examples: CompletionDataset):
     assert len(examples) == 3
     one, other = examples[1], examples[0]
-    assert len(one) == GROUP
+    assert len(one) == BATCHES_PER_GROUP
     for a, b in zip(one, examples[1], strict=True):
         assert equal(a, b)
     for a, b in itertools.product(one, [*other, *replace(examples, seed=6)[1]]):
@@ -254,32 +262,32 @@ def test_a_group_depends_on_the_seed_and_its_number_alone(examples: Examples):
         assert not torch.equal(a.noise, b.noise)
 
 
-@pytest.mark.parametrize("step", [3, GROUP, 18])
-def test_a_resumed_run_sees_the_batches_that_are_left(examples: Examples, step: int):
+@pytest.mark.parametrize("step", [3, BATCHES_PER_GROUP, 18])
+def test_a_resumed_run_sees_the_batches_that_are_left(examples: CompletionDataset, step: int):
     whole = [batch for g in range(3) for batch in examples[g]][: examples.steps]
     rest = list(examples.from_step(step))
     assert len(rest) == examples.steps - step
     assert all(map(equal, rest, whole[step:]))
 
 
-def test_all_batches_come_from_the_start_and_none_from_the_end(examples: Examples):
+def test_all_batches_come_from_the_start_and_none_from_the_end(examples: CompletionDataset):
     assert len(list(examples.from_step(0))) == examples.steps
     assert list(examples.from_step(examples.steps)) == []
 
 
-def test_what_follows_an_end_is_padding(examples: Examples):
+def test_what_follows_an_end_is_padding(examples: CompletionDataset):
     for batch in examples[0]:
         many = lengths(batch)
         assert batch.points.kind.shape == (6, many.max())
-        assert many.max() <= examples.limit
+        assert many.max() <= examples.max_points
         for row, n in enumerate(many.tolist()):
-            assert (batch.points.kind[row, n - 1 :] == END).all() or n == examples.limit
+            assert (batch.points.kind[row, n - 1 :] == END).all() or n == examples.max_points
             assert not batch.points.x[row, n:].any()
             assert not batch.points.y[row, n:].any()
             assert batch.points.kind[row, 0] != DRAW
 
 
-def test_a_batch_holds_sequences_of_similar_length(examples: Examples):
+def test_a_batch_holds_sequences_of_similar_length(examples: CompletionDataset):
     orders = []
     for g in range(4):
         spans = [(int(n.min()), int(n.max())) for n in map(lengths, examples[g])]
@@ -288,21 +296,21 @@ def test_a_batch_holds_sequences_of_similar_length(examples: Examples):
     assert not any(orders)  # short ones do not come first
 
 
-def test_a_row_is_of_one_drawing(data: Drawings, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(completions, "example", lambda whole, _: (whole, raster(whole), whole))
-    drawings = {raster(data[i]).tobytes(): i for i in range(len(data.label))}
-    assert len(drawings) == len(data.label)
-    for batch in Examples(data, 6, 0, 8, 1000, wholes=True)[0]:
+def test_a_row_is_of_one_drawing(data: PackedDrawings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dataset, "make_example", lambda whole, _: (whole, raster(whole), whole))
+    drawings = {raster(data[i]).tobytes(): i for i in range(len(data))}
+    assert len(drawings) == len(data)
+    for batch in CompletionDataset(data, 6, 0, 8, 1000, render_full=True)[0]:
         assert torch.equal(batch.x, batch.partial)
         for row in range(6):
             i = drawings[batch.x[row].numpy().tobytes()]
-            assert batch.label[row] == data.label[i]
+            assert batch.label[row] == data.labels[i]
             points = torch.stack(batch.points, -1)[row][: lengths(batch)[row]]
             assert np.array_equal(points.numpy(), to_points(data[i], 1000))
 
 
-def test_whole_drawings_are_rendered_if_asked_for(examples: Examples):
-    for part, both in zip(examples[0], replace(examples, wholes=True)[0], strict=True):
+def test_whole_drawings_are_rendered_if_asked_for(examples: CompletionDataset):
+    for part, both in zip(examples[0], replace(examples, render_full=True)[0], strict=True):
         assert torch.equal(part.x, part.partial)
         assert all(map(torch.equal, flat(part)[1:], flat(both)[1:]))
         for x, y in zip(both.x.numpy(), both.partial.numpy(), strict=True):
@@ -310,9 +318,9 @@ def test_whole_drawings_are_rendered_if_asked_for(examples: Examples):
         assert (both.x > both.partial).flatten(1).any(1).all()
 
 
-def test_the_shares_of_several_processes_are_the_batch(examples: Examples):
+def test_the_shares_of_several_processes_are_the_batch(examples: CompletionDataset):
     batch = examples[0][0]
-    shares = [batch.share(rank, 3, torch.device("cpu")) for rank in range(3)]
+    shares = [batch.shard(rank, 3, torch.device("cpu")) for rank in range(3)]
     for whole, *parts in zip(flat(batch), *map(flat, shares), strict=True):
         joined = torch.stack(parts, 1).flatten(0, 1)
         if whole.dtype == torch.uint8:
@@ -320,9 +328,9 @@ def test_the_shares_of_several_processes_are_the_batch(examples: Examples):
         assert torch.equal(joined, whole)
 
 
-def test_noise_is_standard_normal(data: Drawings):
-    batches = Examples(data, 16, 0, 8, 4, latent=100)[0]
+def test_noise_is_standard_normal(data: PackedDrawings):
+    batches = CompletionDataset(data, 16, 0, 8, 4, noise_dim=100)[0]
     noise = torch.cat([batch.noise for batch in batches])
-    assert noise.shape == (GROUP * 16, 100)
+    assert noise.shape == (BATCHES_PER_GROUP * 16, 100)
     assert abs(float(noise.mean())) < 0.03
     assert float(noise.std()) == pytest.approx(1, abs=0.03)

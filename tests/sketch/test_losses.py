@@ -9,6 +9,8 @@ from torch import distributions as d
 
 from models.distributions import DiagonalGaussian
 from models.sketch.cvae import SketchCVAE, SketchCVAEConfig
+from training import likelihoods
+from training.metrics.frechet import frechet_distance
 from training.sketch import losses, metrics
 
 
@@ -42,13 +44,13 @@ def test_continuous_bernoulli_is_that_of_torch(scale: float):
     x = torch.rand(1, 41, dtype=torch.float64)
     exact = -d.ContinuousBernoulli(logits=logits).log_prob(x).sum(1)
     torch.testing.assert_close(
-        losses.continuous_bernoulli_nll(logits, x), exact, rtol=1e-6, atol=1e-6
+        likelihoods.continuous_bernoulli_nll(logits, x), exact, rtol=1e-6, atol=1e-6
     )
 
 
 def test_continuous_bernoulli_normaliser_is_smooth_and_finite_everywhere():
     t = torch.tensor([0.0, 1e-20, 0.0999999, 0.1000001, 30.0, 500.0], requires_grad=True)
-    value = losses.log_normaliser(t)
+    value = likelihoods.log_normalizer(t)
     value.sum().backward()
     assert value.isfinite().all()
     assert t.grad.isfinite().all()
@@ -69,8 +71,8 @@ def test_elbo_is_its_terms():
 def test_frechet_of_known_gaussians():
     rng = np.random.default_rng(0)
     a = rng.normal(size=(50_000, 3))
-    assert metrics.frechet(a, a) == pytest.approx(0, abs=1e-6)
-    shifted = metrics.frechet(a, a * [1.0, 2.0, 1.0] + [3.0, 0.0, 0.0])
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+    shifted = frechet_distance(a, a * [1.0, 2.0, 1.0] + [3.0, 0.0, 0.0])
     assert shifted == pytest.approx(9 + (2 - 1) ** 2, rel=0.02)
 
 
@@ -111,7 +113,7 @@ def test_iwae_tightens_with_samples_and_stays_below_the_exact_value():
     for i in range(4):
         z = prior.mu[i] + (0.5 * prior.logvar[i]).exp() * grid[:, None]
         logits = model.decode(z, y[:1].expand(2001, -1, -1, -1))
-        nll = losses.bernoulli_nll(logits, x[i : i + 1].expand(2001, -1, -1, -1))
+        nll = likelihoods.bernoulli_nll(logits, x[i : i + 1].expand(2001, -1, -1, -1))
         weight = d.Normal(0.0, 1.0).log_prob(grid) + math.log(18 / 2000)
         exact.append((weight - nll).logsumexp(0))
     exact = torch.stack(exact).detach()

@@ -19,9 +19,8 @@ from tests.helpers.fake_datasets import write_mnist, write_quickdraw
 from tests.helpers.interrupted_runs import outcome
 from training import train_codes
 from training.codes import config as codes_plan
-from training.data import mnist
+from training.data import mnist, quickdraw
 from training.engine.run_state import load_state
-from training.sketch import dataset as completions
 
 ROOT = Path(__file__).parents[2]
 TINY = CodesConfig(28, 1, (4, 8), 1, codes=6, dim=3, names=mnist.NAMES)
@@ -146,11 +145,11 @@ def test_decoded_data_that_finds_no_room_is_no_cache(tmp_path: Path, largest_fil
     cache = tmp_path / "cache"
     largest_file(4096)
     with pytest.raises(OSError, match=SENTENCE):
-        completions.load_train(tmp_path / "quickdraw", cache)
+        quickdraw.load_train(tmp_path / "quickdraw", cache)
     largest_file(None)
     assert list(cache.iterdir()) == []
-    found = completions.load_train(tmp_path / "quickdraw", cache)
-    again = completions.load_train(tmp_path / "quickdraw", cache)
+    found = quickdraw.load_train(tmp_path / "quickdraw", cache)
+    again = quickdraw.load_train(tmp_path / "quickdraw", cache)
     assert (found.points == again.points).all()
 
 

@@ -16,7 +16,7 @@ from training.codes.codebook import usage_loss, vq_loss
 from training.codes.dataset import Kind
 from training.engine.cli import hardware
 from training.engine.previews import save_rgb_grid
-from training.sketch.losses import perceptual
+from training.perceptual import perceptual_loss
 
 SIZES: dict[Kind, CodesConfig] = {
     "digits": CodesConfig(28, 1, (32, 64), 2, 1, 64, 16, pictures.NAMES["digits"]),
@@ -78,7 +78,9 @@ def reconstruction(
     if cfg.perceptual_weight:
         with torch.no_grad():
             real = tutor(x).maps
-        terms["perceptual"] = cfg.perceptual_weight * perceptual(tutor(drawn).maps, real).mean()
+        terms["perceptual"] = (
+            cfg.perceptual_weight * perceptual_loss(tutor(drawn).maps, real).mean()
+        )
     return terms
 
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from models.images import to_rgb
 from training.data import celeba, mnist
-from training.data.quickdraw import CLASSES, Split
-from training.sketch import dataset as completions
+from training.data.quickdraw import CLASSES, Split, rasterize_split
 
 Kind = Literal["digits", "sketches", "faces"]
 NAMES: dict[Kind, tuple[str, ...]] = {"digits": mnist.NAMES, "sketches": CLASSES, "faces": ()}
@@ -25,7 +24,7 @@ def load(
         images, labels = mnist.load(data_dir, split)
         return images[:, None], labels
     if kind == "sketches":
-        images, _, labels = completions.halves(data_dir / "quickdraw", split)
+        images, _, labels = rasterize_split(data_dir / "quickdraw", split)
         return images[:, None], labels
     faces = celeba.load(data_dir / "celeba", split, cache).images
     small = [to_rgb(faces[i : i + 512], size) for i in range(0, len(faces), 512)]

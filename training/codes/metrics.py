@@ -14,8 +14,8 @@ from models.codes.vqvae import VQVAE
 from training.codes.dataset import Kind
 from training.data import mnist
 from training.judge import SketchJudge
+from training.metrics.frechet import frechet_distance
 from training.metrics.image import psnr, ssim
-from training.sketch import metrics
 
 # on grids (cell 1) and pictures (cell: px a cell) alike; `splice` with the one before
 EDITS: dict[str, Callable[[Tensor, int], Tensor]] = {
@@ -111,7 +111,7 @@ def sampled(
         features.append(seen)
     return {
         "read_as_asked": float(np.concatenate(right).mean()),
-        "frechet": metrics.frechet(np.concatenate(features), real),
+        "frechet": frechet_distance(np.concatenate(features), real),
     }
 
 

@@ -1,8 +1,9 @@
 """What every training script does at its start and its end: allocator, command line, errors."""
 
+import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,11 +25,29 @@ def restart_with_fast_allocator() -> None:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def run(main: Callable[[Any], None], config: type) -> None:
+def parse(config: type, recipes: Mapping[str, Any], args: Sequence[str]) -> Any:
+    """The settings that a command line asks for: the defaults of `config`, overridden by flags.
+
+    `--recipe NAME` starts from one of the `recipes` instead of from the defaults.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    rest, description, default = list(args), None, None
+    if recipes:
+        parser.add_argument("--recipe", choices=recipes)
+        options, rest = parser.parse_known_args(rest)
+        default = recipes.get(options.recipe)
+        names = ", ".join(recipes)
+        description = f"{config.__doc__}\n\n--recipe NAME starts from a released one: {names}."
+    return tyro.cli(config, args=rest, default=default, description=description)
+
+
+def run(
+    main: Callable[[Any], None], config: type, recipes: Mapping[str, Any] | None = None
+) -> None:
     """A script's last line: fast allocator, command line, and an error as one sentence."""
     restart_with_fast_allocator()
     try:
-        main(tyro.cli(config))
+        main(parse(config, recipes or {}, sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit("stopped; start the same command again to go on")
     except (OSError, ValueError, RuntimeError) as error:

@@ -22,7 +22,7 @@ from training.inpaint.discriminator import (
     wish_loss,
 )
 from training.inpaint.reading import find_loss, read_loss
-from training.sketch.losses import perceptual
+from training.perceptual import perceptual_loss
 
 # A tutor's logit at which a wish has come true.
 SURE = {"Smiling": 2.0, "Eyeglasses": 2.0, "Male": 1.0, "Young": 1.0}
@@ -79,7 +79,7 @@ def drawn_terms(
     face, seen, real = looked
     l1 = hole_l1(face, batch.image, batch.mask)
     near = [part[:kept] for part in seen.maps], [part[:kept] for part in real.maps]
-    features = perceptual(*near).mean()
+    features = perceptual_loss(*near).mean()
     kl = out.posterior.kl(out.prior).mean()
     loss = cfg.l1_weight * l1[:kept].mean() + cfg.perceptual_weight * features + cfg.kl_weight * kl
     terms = {"l1": l1[:kept].mean(), "perceptual": features, "kl": kl}

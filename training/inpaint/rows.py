@@ -17,8 +17,8 @@ from models.inpaint.model import Inpainter
 from training.inpaint import holes
 from training.inpaint.metrics import Holes, Pictures
 from training.inpaint.synthetic_glasses import spectacles
+from training.metrics.frechet import frechet_distance
 from training.metrics.image import psnr, relative_sharpness, ssim
-from training.sketch import metrics
 
 LOWER_FACE, MOUTH = Region(38, 12, 64, 52), Region(50, 21, 64, 45)
 Fill = Callable[[Pictures, Holes, np.ndarray, int], Pictures]
@@ -124,7 +124,7 @@ def in_the_hole(
         "psnr": psnr(*pictures),
         "ssim": ssim(*pictures),
         "sharpness": relative_sharpness(*pictures),
-        "frechet": metrics.frechet(judge.judge(drawn)[1], features),
+        "frechet": frechet_distance(judge.judge(drawn)[1], features),
     }
 
 

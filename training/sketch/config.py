@@ -17,7 +17,7 @@ from training.engine.cli import hardware
 from training.engine.previews import save_ink_grid
 from training.engine.schedules import warmup_cosine
 from training.sketch import losses
-from training.sketch.dataset import Batch, Drawings, Examples
+from training.sketch.dataset import Batch, CompletionDataset
 from training.sketch.reinforce import Adversary
 
 
@@ -101,12 +101,18 @@ def ema_decay(cfg: Config, step: int) -> float:
     return 0.999 if step < cfg.steps else 0.99
 
 
-def examples_of(cfg: Config, data: Drawings) -> Examples:
+def make_dataset(cfg: Config, drawings: quickdraw.PackedDrawings) -> CompletionDataset:
     """The batches of the run; only the paper's CVAE asks for whole drawings and for noise."""
     paper = cfg.architecture == "paper"
-    latent = cfg.paper.latent_dim if paper else 0
-    limit = cfg.model.max_points
-    return Examples(data, cfg.batch_size, cfg.seed, total_steps(cfg), limit, latent, wholes=paper)
+    return CompletionDataset(
+        drawings,
+        cfg.batch_size,
+        cfg.seed,
+        total_steps(cfg),
+        cfg.model.max_points,
+        noise_dim=cfg.paper.latent_dim if paper else 0,
+        render_full=paper,
+    )
 
 
 class Objective:

@@ -20,9 +20,10 @@ from models.sketch.tokens import ANY
 from training.data import quickdraw
 from training.engine.cli import run
 from training.judge import SketchJudge, load_judge
+from training.metrics.frechet import frechet_distance
 from training.release import results_table
-from training.sketch import dataset as completions
 from training.sketch import metrics
+from training.sketch.dataset import missing_points
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Judged:
         logits, features = self.judge.judge(pictures)
         return {
             "top1": float((logits.argmax(1) == label).mean()),
-            "frechet": metrics.frechet(features, self.real),
+            "frechet": frechet_distance(features, self.real),
         }
 
 
@@ -106,9 +107,7 @@ def bounds(
             ]
             values[name] = float(torch.cat(parts).mean())
             continue
-        points = completions.missing_points(
-            cfg.data_dir / "quickdraw", cfg.split, model.config.max_points
-        )
+        points = missing_points(cfg.data_dir / "quickdraw", cfg.split, model.config.max_points)
         for kind in ("any", "label"):
             each = [
                 metrics.stroke_bound(
@@ -146,8 +145,8 @@ def evaluate_sketch(cfg: Config) -> dict[str, Any]:
     ours = checkpoint.load(cfg.checkpoint_dir)
     paper = checkpoint.load(cfg.paper_dir) if cfg.paper_dir.exists() else None
     judge = load_judge(cfg.judge)
-    full, half, label = completions.halves(folder, cfg.split)
-    train_full, train_half, train_label = completions.halves(folder, "train")
+    full, half, label = quickdraw.rasterize_split(folder, cfg.split)
+    train_full, train_half, train_label = quickdraw.rasterize_split(folder, "train")
     names = [quickdraw.CLASSES[i] for i in label]
 
     judged = Judged(judge, train_full)

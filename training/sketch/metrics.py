@@ -12,15 +12,8 @@ from models.images import draw_strokes, shrink, to_ink
 from models.sketch.cvae import SketchCVAE
 from models.sketch.model import SketchCompleter
 from models.sketch.tokens import ANY, Points, to_strokes
-from training.sketch.losses import bernoulli_nll, points_nll
-
-
-def frechet(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
-    """Frechet distance of the Gaussians fitted to two sets of features (FID's formula)."""
-    mean_a, mean_b = a.mean(0, dtype=np.float64), b.mean(0, dtype=np.float64)
-    cov_a, cov_b = np.cov(a.astype(np.float64).T), np.cov(b.astype(np.float64).T)
-    root = np.sqrt(np.linalg.eigvals(cov_a @ cov_b).real.clip(min=0)).sum()
-    return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * root)
+from training.likelihoods import bernoulli_nll
+from training.sketch.losses import points_nll
 
 
 def diversity(samples: Float[Tensor, "n h w"], partial: Float[Tensor, "h w"]) -> float:

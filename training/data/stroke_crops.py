@@ -1,4 +1,4 @@
-"""What a visitor might have drawn so far: parts of a drawing, and where on the canvas it sits.
+"""Geometry of strokes: split, crop, simplify, move.
 
 A stroke is a float array (2, n) of x and y in canvas px.
 """
@@ -13,16 +13,16 @@ from models.images import CANVAS
 Strokes = list[Float[np.ndarray, "2 _"]]
 
 
-def cut(strokes: Sequence[np.ndarray], fraction: float) -> tuple[Strokes, Strokes]:
-    """The first `fraction` of the ink by arc length, and the rest; cut in mid-stroke if need be.
+def split_by_length(strokes: Sequence[np.ndarray], fraction: float) -> tuple[Strokes, Strokes]:
+    """The first `fraction` of the ink by arc length, and the rest; splits a stroke if need be.
 
-    Dots have no length: one that comes before the cut is in the first part.
+    Dots have no length: one that comes before the split belongs to the first part.
     """
     lengths = [np.hypot(*np.diff(s, axis=1)) for s in strokes]
     left = fraction * sum(float(step.sum()) for step in lengths)
     for i, (stroke, steps) in enumerate(zip(strokes, lengths, strict=True)):
         along = np.concatenate([[0.0], np.cumsum(steps)])
-        if along[-1] <= left + 1e-9:  # px: sums round, and no crumb of a stroke may be left
+        if along[-1] <= left + 1e-9:  # px: sums round, and no sliver of a stroke may be left
             left -= along[-1]
             continue
         if left <= 1e-9:
@@ -35,17 +35,12 @@ def cut(strokes: Sequence[np.ndarray], fraction: float) -> tuple[Strokes, Stroke
     return list(strokes), []
 
 
-def first_part(strokes: Sequence[np.ndarray], fraction: float) -> Strokes:
-    """The first `fraction` of the ink by arc length."""
-    return cut(strokes, fraction)[0]
-
-
-def part_strokes(
+def random_subset(
     strokes: Sequence[np.ndarray], rng: np.random.Generator
 ) -> tuple[Strokes, Strokes]:
-    """A random subset of the strokes, at least one, and the rest; a lone stroke is cut instead."""
+    """A random non-empty proper subset of the strokes, and the rest; a single stroke is split."""
     if len(strokes) == 1:
-        return cut(strokes, rng.uniform(0.1, 0.9))
+        return split_by_length(strokes, rng.uniform(0.1, 0.9))
     kept = set(rng.permutation(len(strokes))[: rng.integers(1, len(strokes))].tolist())
     return (
         [s for i, s in enumerate(strokes) if i in kept],
@@ -53,18 +48,18 @@ def part_strokes(
     )
 
 
-def rectangle(
+def random_rectangle(
     strokes: Sequence[np.ndarray], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two corners (x, y) in px of a random rectangle, 10-60 % of the canvas a side, near ink."""
-    middle = strokes[rng.integers(len(strokes))].T
+    points = strokes[rng.integers(len(strokes))].T
     size = rng.uniform(0.1, 0.6, 2) * CANVAS
-    low = middle[rng.integers(len(middle))] - size * rng.uniform(0.2, 0.8, 2)
+    low = points[rng.integers(len(points))] - size * rng.uniform(0.2, 0.8, 2)
     return low, low + size
 
 
-def inside(strokes: Sequence[np.ndarray], low: np.ndarray, high: np.ndarray) -> Strokes:
-    """The runs of the strokes within a rectangle, clipped at its sides (Liang and Barsky 1984)."""
+def clip_to_rectangle(strokes: Sequence[np.ndarray], low: np.ndarray, high: np.ndarray) -> Strokes:
+    """The parts of the strokes within a rectangle, clipped at its sides (Liang and Barsky 1984)."""
     runs: Strokes = []
     for stroke in strokes:
         if stroke.shape[1] == 1:
@@ -94,7 +89,7 @@ def inside(strokes: Sequence[np.ndarray], low: np.ndarray, high: np.ndarray) -> 
 
 
 def simplify(stroke: np.ndarray, tolerance: float) -> np.ndarray:
-    """Leave out points that lie within `tolerance` px of the line without them (Ramer 1972)."""
+    """Drop points that lie within `tolerance` px of the simplified polyline (Ramer 1972)."""
     keep = np.zeros(stroke.shape[1], bool)
     keep[[0, -1]] = True
     open_spans = [(0, stroke.shape[1] - 1)]
@@ -112,10 +107,10 @@ def simplify(stroke: np.ndarray, tolerance: float) -> np.ndarray:
     return stroke[:, keep]
 
 
-def place(strokes: Sequence[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """Scale by 0.5-1 and shift at random inside the canvas: nobody draws in the data set's frame.
+def random_placement(strokes: Sequence[np.ndarray], rng: np.random.Generator) -> Strokes:
+    """Scale by 0.5-1 and shift at random inside the canvas: users do not draw in the data's frame.
 
-    Width and height are stretched apart by up to 15 %; some margin is left for the pen.
+    The aspect ratio changes by up to 15 %; a margin is left for the pen.
     """
     low = np.min([s.min(1) for s in strokes], 0)[:, None]
     extent = np.max([s.max(1) for s in strokes], 0)[:, None] - low

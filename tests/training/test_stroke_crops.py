@@ -20,8 +20,15 @@ from tests.helpers.doodles import (
     same,
     strokes_of,
 )
-from training.sketch.dataset import TOLERANCE
-from training.sketch.partials import cut, inside, part_strokes, place, rectangle, simplify
+from training.data.quickdraw import TOLERANCE_PX
+from training.data.stroke_crops import (
+    clip_to_rectangle,
+    random_placement,
+    random_rectangle,
+    random_subset,
+    simplify,
+    split_by_length,
+)
 
 # Cutting
 
@@ -29,7 +36,7 @@ from training.sketch.partials import cut, inside, part_strokes, place, rectangle
 @lawful
 @given(DRAWINGS, FRACTIONS)
 def test_the_two_parts_of_a_cut_are_the_drawing(strokes: Strokes, fraction: float):
-    first, rest = cut(strokes, fraction)
+    first, rest = split_by_length(strokes, fraction)
     assert length(first) == pytest.approx(fraction * length(strokes), abs=1e-6)
     assert length(rest) == pytest.approx((1 - fraction) * length(strokes), abs=1e-6)
     if len(first) + len(rest) == len(strokes):
@@ -46,10 +53,10 @@ def test_the_two_parts_of_a_cut_are_the_drawing(strokes: Strokes, fraction: floa
 @lawful
 @given(DRAWINGS)
 def test_nothing_is_left_of_a_whole_drawing(strokes: Strokes):
-    first, rest = cut(strokes, 1.0)
+    first, rest = split_by_length(strokes, 1.0)
     assert same(first, strokes)
     assert rest == []
-    first, rest = cut(strokes, 0.0)
+    first, rest = split_by_length(strokes, 0.0)
     assert length(first) == 0
     assert same([*first, *rest], strokes)
     assert rest == [] or length(rest[:1]) > 0
@@ -57,27 +64,27 @@ def test_nothing_is_left_of_a_whole_drawing(strokes: Strokes):
 
 def test_a_cut_in_mid_stroke():
     corner = np.array([[0.0, 100, 100], [0, 0, 100]])
-    (first,), (rest,) = cut([corner], 0.75)
+    (first,), (rest,) = split_by_length([corner], 0.75)
     assert first.tolist() == [[0, 100, 100], [0, 0, 50]]
     assert rest.tolist() == [[100, 100], [50, 100]]
-    (first,), rest = cut([corner, corner], 0.2)
+    (first,), rest = split_by_length([corner, corner], 0.2)
     assert first.tolist() == [[0, 80], [0, 0]]
     assert [s.tolist() for s in rest] == [[[80, 100, 100], [0, 0, 100]], corner.tolist()]
 
 
 def test_dots_and_standstills_are_cut_by_their_place():
     dot, still = np.array([[9.0], [9.0]]), np.array([[0.0, 0, 100, 100], [5, 5, 5, 5]])
-    first, rest = cut([dot, still, dot], 0.5)
+    first, rest = split_by_length([dot, still, dot], 0.5)
     assert same(first, [dot, np.array([[0.0, 0, 50], [5, 5, 5]])])
     assert same(rest, [np.array([[50.0, 100, 100], [5, 5, 5]]), dot])
-    assert same(cut([dot, dot], 0.5)[0], [dot, dot])
+    assert same(split_by_length([dot, dot], 0.5)[0], [dot, dot])
 
 
 def test_some_strokes_and_the_others_are_all_of_them():
     rng, strokes = np.random.default_rng(6), [np.full((2, 2), float(i)) for i in range(5)]
     seen = set()
     for _ in range(500):
-        kept, missing = ([int(s[0, 0]) for s in part] for part in part_strokes(strokes, rng))
+        kept, missing = ([int(s[0, 0]) for s in part] for part in random_subset(strokes, rng))
         assert kept == sorted(kept)
         assert missing == sorted(missing)
         assert sorted([*kept, *missing]) == [0, 1, 2, 3, 4]
@@ -89,7 +96,7 @@ def test_a_lone_stroke_loses_its_end():
     rng, stroke = np.random.default_rng(7), np.array([[0.0, 200], [0, 0]])
     ends = []
     for _ in range(200):
-        (kept,), (missing,) = part_strokes([stroke], rng)
+        (kept,), (missing,) = random_subset([stroke], rng)
         assert kept[0, -1] == missing[0, 0]
         ends.append(kept[0, -1])
     assert 20 <= min(ends) < 30
@@ -104,7 +111,7 @@ def test_a_rectangle_is_of_some_size_and_holds_ink():
     sides = []
     for _ in range(300):
         strokes = doodle(rng)
-        low, high = rectangle(strokes, rng)
+        low, high = random_rectangle(strokes, rng)
         points = np.concatenate(strokes, 1).T
         assert ((points > low) & (points < high)).all(1).any()
         sides.append((high - low) / CANVAS)
@@ -119,7 +126,7 @@ CORNERS = st.tuples(*[st.tuples(COORDINATES, COORDINATES)] * 2).map(lambda pair:
 @given(strokes_of(8), CORNERS)
 def test_what_is_inside_is_what_dense_sampling_finds(stroke: np.ndarray, corners: np.ndarray):
     low, high = corners
-    runs = inside([stroke], low, high)
+    runs = clip_to_rectangle([stroke], low, high)
     for run in runs:
         assert (run >= low[:, None] - 1e-9).all()
         assert (run <= high[:, None] + 1e-9).all()
@@ -137,7 +144,7 @@ def test_what_is_inside_is_what_dense_sampling_finds(stroke: np.ndarray, corners
 @lawful
 @given(strokes_of(8), CORNERS)
 def test_a_run_ends_with_its_stroke_or_at_a_side(stroke: np.ndarray, corners: np.ndarray):
-    for run in inside([stroke], *corners):
+    for run in clip_to_rectangle([stroke], *corners):
         for end, of_stroke in ((run[:, 0], stroke[:, 0]), (run[:, -1], stroke[:, -1])):
             at_side = np.abs(end - corners).min() < 1e-9
             assert at_side or np.allclose(end, of_stroke)
@@ -146,7 +153,7 @@ def test_a_run_ends_with_its_stroke_or_at_a_side(stroke: np.ndarray, corners: np
 @lawful
 @given(DRAWINGS)
 def test_strokes_wholly_inside_stay_as_they_are(strokes: Strokes):
-    runs = inside(strokes, np.zeros(2), np.full(2, 255.0))
+    runs = clip_to_rectangle(strokes, np.zeros(2), np.full(2, 255.0))
     assert len(runs) == len(strokes)
     for run, stroke in zip(runs, strokes, strict=True):
         np.testing.assert_allclose(run, stroke, atol=1e-9)
@@ -178,7 +185,7 @@ SQUARE = (np.array([50.0, 50]), np.array([150.0, 150]))
     ],
 )
 def test_runs_inside_a_square(stroke: list[list[float]], expected: list[list[list[float]]]):
-    runs = inside([np.array(stroke, float)], *SQUARE)
+    runs = clip_to_rectangle([np.array(stroke, float)], *SQUARE)
     assert [run.tolist() for run in runs] == expected
 
 
@@ -186,7 +193,7 @@ def test_runs_inside_a_square(stroke: list[list[float]], expected: list[list[lis
 
 
 @lawful
-@given(strokes_of(12), st.sampled_from([0.0, 1.0, TOLERANCE, 40.0]))
+@given(strokes_of(12), st.sampled_from([0.0, 1.0, TOLERANCE_PX, 40.0]))
 def test_points_left_out_are_near_the_simplified_stroke(stroke: np.ndarray, tolerance: float):
     kept = simplify(stroke, tolerance)
     assert np.array_equal(kept[:, 0], stroke[:, 0])
@@ -210,7 +217,7 @@ def test_points_left_out_are_near_the_simplified_stroke(stroke: np.ndarray, tole
     ids=["wobble", "zigzag", "turns back", "closed", "dot", "standstill"],
 )
 def test_a_simplified_stroke(stroke: list[list[float]], expected: list[list[float]]):
-    assert simplify(np.array(stroke, float), TOLERANCE).tolist() == expected
+    assert simplify(np.array(stroke, float), TOLERANCE_PX).tolist() == expected
 
 
 # Another place
@@ -221,7 +228,7 @@ def test_a_placed_drawing_is_inside_and_of_the_same_shape():
     frame = [np.array([[0.0, 255, 255, 0], [0, 0, 255, 255]]), np.array([[0.0, 255], [0, 255]])]
     scales = []
     for _ in range(300):
-        square, diagonal = place(frame, rng)
+        square, diagonal = random_placement(frame, rng)
         assert square.min() >= 0
         assert square.max() <= CANVAS - 1
         assert np.allclose(diagonal, square[:, [0, 2]])

@@ -1,0 +1,60 @@
+"""The command line of the training scripts: defaults, recipes, overrides."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from training.engine import cli
+
+
+@dataclass(frozen=True)
+class Model:
+    """A part of the settings."""
+
+    width: int = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings."""
+
+    steps: int = 10
+    seed: int = 0
+    model: Model = Model()
+
+
+RECIPES = {"released": Config(steps=500, model=Model(64))}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("", Config()),
+        ("--steps 3 --model.width 5", Config(3, 0, Model(5))),
+        ("--recipe released", RECIPES["released"]),
+        ("--recipe=released --seed 7", Config(500, 7, Model(64))),
+        ("--model.width 2 --recipe released", Config(500, 0, Model(2))),
+    ],
+)
+def test_flags_override_the_recipe_and_the_recipe_the_defaults(line: str, expected: Config):
+    assert cli.parse(Config, RECIPES, line.split()) == expected
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_names(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        cli.parse(Config, RECIPES, ["--recipe", "best"])
+    error = capsys.readouterr().err
+    assert "best" in error
+    assert "released" in error
+
+
+def test_help_names_the_recipes(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        cli.parse(Config, RECIPES, ["--help"])
+    assert "--recipe NAME" in capsys.readouterr().out
+
+
+def test_a_script_without_recipes_has_no_such_option(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        cli.parse(Config, {}, ["--recipe", "released"])
+    assert "recipe" in capsys.readouterr().err
