@@ -84,12 +84,12 @@ def plan(cfg: Config) -> list[Moment]:
 def make_data(folder: Path) -> None:
     """A few pictures of each kind, as the tests have them, and a tutor that knows nothing."""
     sys.path.append(str(ROOT / "tests"))
-    from tests.helpers.faces import NAMES, noisy, write_celeba
+    from tests.helpers.faces import NAMES, with_random_photos, write_celeba
     from tests.helpers.fake_datasets import write_mnist, write_quickdraw
 
     write_mnist(folder, {"train": mnist.VALID + 40})
     write_quickdraw(folder / "quickdraw")
-    noisy(write_celeba(folder / "celeba", 24))
+    with_random_photos(write_celeba(folder / "celeba", 24))
     torch.manual_seed(0)
     checkpoint.save(folder / "tutor", FaceJudge(FaceJudgeConfig(NAMES, 4)))
 

@@ -42,13 +42,13 @@ class FilmBlock(nn.Module):
 
 
 class ResMLP(nn.Module):
-    """x + down(gelu(up(norm(x)))), `wider` times as wide inside."""
+    """x + down(gelu(up(norm(x)))), `expansion` times as wide inside."""
 
-    def __init__(self, width: int, wider: int = 4):
+    def __init__(self, width: int, expansion: int = 4):
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.up, self.act = nn.Linear(width, wider * width), nn.GELU("tanh")
-        self.down = nn.Linear(wider * width, width)
+        self.up, self.act = nn.Linear(width, expansion * width), nn.GELU("tanh")
+        self.down = nn.Linear(expansion * width, width)
 
     def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
         """Same shape out."""
@@ -88,7 +88,9 @@ class TransformerBlock(nn.Module):
         return self.mlp(x + self.out(h.transpose(1, 2).reshape(b, n, d)))
 
 
-def over_places(block: TransformerBlock, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+def spatial_attention(
+    block: TransformerBlock, x: Float[Tensor, "b c h w"]
+) -> Float[Tensor, "b c h w"]:
     """A transformer block over the places of a feature map."""
     tokens = block(x.flatten(2).transpose(1, 2))
     return tokens.transpose(1, 2).reshape(x.shape)

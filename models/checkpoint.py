@@ -31,7 +31,7 @@ MODULES = {
     "codes": "models.codes.vqvae",
     "prior": "models.codes.prior",
 }  # a checkpoint's stem -> the module with its MODELS
-CONFIG, WEIGHTS, ASIDE = "config.json", "model.safetensors", "model.safetensors.old"
+CONFIG, WEIGHTS, BACKUP = "config.json", "model.safetensors", "model.safetensors.old"
 
 
 def save(
@@ -46,7 +46,7 @@ def save(
     """
     description = {"model": type(model).__name__, "config": asdict(model.config)}
     metadata = {"description": json.dumps(description)}
-    weights = safetensors.torch.save(_halves(model), metadata)
+    weights = safetensors.torch.save(_half_state_dict(model), metadata)
     description["sha256"] = hashlib.sha256(weights).hexdigest()
     files = {WEIGHTS: weights, CONFIG: _json(description)}
     if metrics is not None:
@@ -69,12 +69,12 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-        if WEIGHTS in files and _stated(folder, WEIGHTS):
-            (folder / WEIGHTS).replace(folder / ASIDE)
+        if WEIGHTS in files and _verified(folder, WEIGHTS):
+            (folder / WEIGHTS).replace(folder / BACKUP)
         for name, path in temporary.items():
             path.replace(folder / name)
         if WEIGHTS in files:
-            (folder / ASIDE).unlink(missing_ok=True)
+            (folder / BACKUP).unlink(missing_ok=True)
     except OSError as error:
         for path in temporary.values():
             with contextlib.suppress(OSError):
@@ -120,7 +120,7 @@ def load(name: str | Path, root: Path = ROOT, repo: str | None = None) -> nn.Mod
 
 def _load(folder: Path, stem: str) -> nn.Module:
     description = _description(folder)
-    data = _stated(folder, WEIGHTS) or _stated(folder, ASIDE)
+    data = _verified(folder, WEIGHTS) or _verified(folder, BACKUP)
     if data is None:
         here = folder / WEIGHTS
         found = f"{here.stat().st_size:,} bytes of another content" if here.exists() else "no file"
@@ -156,7 +156,7 @@ def _description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def _stated(folder: Path, name: str) -> bytes | None:
+def _verified(folder: Path, name: str) -> bytes | None:
     """The content of this weights file if it is what the folder's config.json stands for."""
     try:
         data = (folder / name).read_bytes()
@@ -196,7 +196,7 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _halves(model: nn.Module) -> dict[str, Tensor]:
+def _half_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """The state to save: contiguous copies on the CPU, floating ones in half precision."""
     halves = {}
     for name, tensor in model.state_dict().items():
@@ -214,8 +214,10 @@ def _halves(model: nn.Module) -> dict[str, Tensor]:
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Copy the saved tensors into the model; every difference in the form is an error."""
-    expected = {name: _form(tensor, saved=False) for name, tensor in model.state_dict().items()}
-    found = {name: _form(tensor) for name, tensor in tensors.items()}
+    expected = {
+        name: _signature(tensor, saved=False) for name, tensor in model.state_dict().items()
+    }
+    found = {name: _signature(tensor) for name, tensor in tensors.items()}
     if expected != found:
         names = [n for n in expected | found if expected.get(n) != found.get(n)]
         first = names[0]
@@ -230,7 +232,7 @@ def _fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     model.load_state_dict(dict(tensors), strict=True)
 
 
-def _form(tensor: Tensor, *, saved: bool = True) -> str:
+def _signature(tensor: Tensor, *, saved: bool = True) -> str:
     """Shape and type, such as `(3, 4) float16`; for a model's tensor, what it is saved as."""
     dtype = tensor.dtype if saved or not tensor.is_floating_point() else torch.float16
     return f"{tuple(tensor.shape)} {str(dtype).removeprefix('torch.')}"

@@ -63,10 +63,10 @@ def find(name: str, root: Path, repo: str | None = None) -> Release | None:
             )
         repo_id, _, revision = repo.partition("@")
         return Release(repo_id, revision or "main", dict(NEEDED))
-    return read(root).get(name)
+    return read_releases(root).get(name)
 
 
-def read(root: Path) -> dict[str, Release]:
+def read_releases(root: Path) -> dict[str, Release]:
     """What `root` pins, by a checkpoint's name; empty where nothing has been published."""
     path = root / RELEASES
     try:
@@ -108,7 +108,7 @@ def _verified(name: str, file: str, sha: str | None, release: Release) -> Path:
     where = f"{name}/{file} of {release.repo_id}@{release.revision[:12]}"
     for again in (False, True):
         try:
-            found = patiently(
+            found = with_retries(
                 lambda again=again: hf_hub_download(
                     release.repo_id,
                     f"{name}/{file}",
@@ -118,8 +118,8 @@ def _verified(name: str, file: str, sha: str | None, release: Release) -> Path:
             )
         except Exception as error:
             raise CheckpointError(
-                f"cannot fetch {where}: {why(error)}; try again once that is mended, or train it "
-                f"with `{trained_by(name)}`"
+                f"cannot fetch {where}: {explain(error)}; try again once that is fixed, or train "
+                f"it with `{trained_by(name)}`"
             ) from error
         got = hashlib.sha256(Path(found).read_bytes()).hexdigest()
         if sha in (None, got):
@@ -130,21 +130,21 @@ def _verified(name: str, file: str, sha: str | None, release: Release) -> Path:
     )
 
 
-def patiently(task: Callable[[], T]) -> T:
+def with_retries(task: Callable[[], T]) -> T:
     """`task()`, again after 429, 5xx and broken connections: 4 tries, 1, 2 and 4 s apart."""
     for attempt in range(TRIES - 1):
         try:
             return task()
         except Exception as error:
-            if not passing(error):
+            if not is_retryable(error):
                 raise
             wait = BACKOFF * 2**attempt
-            log.warning("%s; next try in %.0f s", why(error), wait)
+            log.warning("%s; next try in %.0f s", explain(error), wait)
         time.sleep(wait)
     return task()
 
 
-def passing(error: Exception) -> bool:
+def is_retryable(error: Exception) -> bool:
     """Whether another try may help; not where huggingface_hub has tried several times itself."""
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -158,7 +158,7 @@ def passing(error: Exception) -> bool:
     return False
 
 
-def why(error: Exception) -> str:
+def explain(error: Exception) -> str:
     """What went wrong between here and the Hub, and the cure, in a few words."""
     links = list(_chain(error))
     for link in links:

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.image_sanitizer import bare
+from models.image_sanitizer import sanitize
 
 CANVAS = 256  # px, the side of the pad and of the Quick, Draw! frame
 PEN = 12  # px on that canvas, the diameter of the round pen
@@ -62,7 +62,7 @@ def draw_strokes(
     return np.asarray(canvas)
 
 
-def shrink(canvas: UInt8[np.ndarray, "256 256"]) -> UInt8[np.ndarray, "64 64"]:
+def downsample(canvas: UInt8[np.ndarray, "256 256"]) -> UInt8[np.ndarray, "64 64"]:
     """Area-average 4x4 blocks to the networks' 64x64, still 0..255."""
     step = CANVAS // SIZE
     rows = canvas[::step].astype(np.uint16)
@@ -104,29 +104,29 @@ def rasterise(
     """
     step = CANVAS // SIZE
     under = None if base is None else base.repeat(step, 0).repeat(step, 1)
-    return to_ink(shrink(draw_strokes(strokes, erase=erase, base=under)))
+    return to_ink(downsample(draw_strokes(strokes, erase=erase, base=under)))
 
 
 def read_picture(
-    file: str | Path | io.BytesIO, limit: int = MAX_PIXELS, *, whole: bool = False
+    file: str | Path | io.BytesIO, limit: int = MAX_PIXELS, *, full_size: bool = False
 ) -> Image.Image:
     """Open and decode a picture that somebody sent; too large a one is refused undecoded.
 
     Raises `ValueError` with one sentence for the sender. Turned upright as its EXIF tag says. A
-    large JPEG is read at a part of its size unless it is wanted `whole`.
+    large JPEG is decoded at a fraction of its size unless `full_size`.
     """
     try:
         sent = file.getvalue() if isinstance(file, io.BytesIO) else Path(file).read_bytes()
-        found = bare(sent)
-        too_large = math.prod(found.size) > limit
+        clean = sanitize(sent)
+        too_large = math.prod(clean.size) > limit
         if not too_large:
-            picture = Image.open(io.BytesIO(found.data), formats=(found.kind,))
+            picture = Image.open(io.BytesIO(clean.data), formats=(clean.format,))
             too_large = picture.width * picture.height > limit
         if not too_large:
-            if not whole:
+            if not full_size:
                 picture.draft("RGB", (4 * SIZE, 4 * SIZE))
             picture.load()
-            turn = UPRIGHT.get(found.orientation)
+            turn = UPRIGHT.get(clean.orientation)
             return picture if turn is None else picture.transpose(turn)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         too_large = True
@@ -140,7 +140,7 @@ def read_picture(
     )
 
 
-def plain(picture: Image.Image, factor: int = 1) -> Image.Image:
+def flatten(picture: Image.Image, factor: int = 1) -> Image.Image:
     """A picture of any mode as L or RGB, a `factor`-th of its size; see-through parts are white."""
     if picture.mode.startswith("I"):
         picture = Image.fromarray((np.asarray(picture) // 257).clip(0, 255).astype(np.uint8))
@@ -161,7 +161,7 @@ def picture_to_ink(picture: Image.Image) -> Float[Tensor, "64 64"]:
 
     See-through parts count as white paper, and so does what is added to make it square.
     """
-    picture = plain(picture, max(1, max(picture.size) // (4 * SIZE)))
+    picture = flatten(picture, max(1, max(picture.size) // (4 * SIZE)))
     side = max(picture.size)
     paper = Image.new("L", (side, side), 255)
     corner = ((side - picture.width) // 2, (side - picture.height) // 2)

@@ -32,7 +32,7 @@ def address():
 
 
 @pytest.fixture
-def hub(monkeypatch, tmp_path):
+def hub_server(monkeypatch, tmp_path):
     """An empty Hub."""
     from tests.helpers.hub_fixtures import empty_hub
 

@@ -332,7 +332,7 @@ def test_a_save_cut_anywhere_leaves_a_whole_checkpoint(
         assert any(same(loaded, model) for model in expected[: seed + 1])
     checkpoint.save(folder, tiny(3))
     assert same(checkpoint.load("tiny", folder.parent), tiny(3))
-    assert not (folder / checkpoint.ASIDE).exists()
+    assert not (folder / checkpoint.BACKUP).exists()
 
 
 def test_kill_9_between_the_files_leaves_the_old_checkpoint(folder: Path):

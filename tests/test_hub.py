@@ -10,12 +10,18 @@ from huggingface_hub import constants
 
 from models import checkpoint, hub
 from models.hub import CheckpointError
-from tests.helpers import hub_server
-from tests.helpers.hub_fixtures import REPO, SENT, bare, content, publish_it
-from tests.helpers.hub_server import Hub
+from tests.helpers import fake_hub
+from tests.helpers.fake_hub import FakeHub
+from tests.helpers.hub_fixtures import (
+    IGNORE_HTTPX_WARNING,
+    REPO,
+    clone_without_weights,
+    content,
+    publish_root,
+)
 from tests.test_checkpoint import same, tiny
 
-pytestmark = SENT
+pytestmark = IGNORE_HTTPX_WARNING
 
 
 @pytest.mark.parametrize(
@@ -30,29 +36,31 @@ pytestmark = SENT
     ],
 )  # fmt: skip
 def test_a_fault_on_the_way_back_is_survived(
-    hub: Hub, root: Path, request_: str, fault: str
+    hub_server: FakeHub, root: Path, request_: str, fault: str
 ) -> None:
-    publish_it(root)
-    hub.faults = [(request_, fault)]
-    assert content(hub.pull("tiny-wide", bare(root))) == content(root / "tiny-wide")
-    assert not hub.faults
+    publish_root(root)
+    hub_server.faults = [(request_, fault)]
+    assert content(hub.pull("tiny-wide", clone_without_weights(root))) == content(
+        root / "tiny-wide"
+    )
+    assert not hub_server.faults
 
 
-def test_a_file_that_is_not_the_pinned_one_is_refused(hub: Hub, root: Path) -> None:
-    publish_it(root)
-    clone = bare(root)
-    hub.faults = [("GET /lfs/", "alter")] * 2
+def test_a_file_that_is_not_the_pinned_one_is_refused(hub_server: FakeHub, root: Path) -> None:
+    publish_root(root)
+    clone = clone_without_weights(root)
+    hub_server.faults = [("GET /lfs/", "alter")] * 2
     with pytest.raises(CheckpointError, match=r"has the SHA-256 .*altered.*train_tiny\.py"):
         checkpoint.load("tiny", clone)
     assert same(checkpoint.load("tiny", clone), tiny())  # nothing bad was kept
 
 
-@pytest.mark.usefixtures("hub")
+@pytest.mark.usefixtures("hub_server")
 def test_a_cache_that_was_tampered_with_is_mended_or_refused(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish_it(root)
-    clone = bare(root)
+    publish_root(root)
+    clone = clone_without_weights(root)
     weights = hub.pull("tiny", clone) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -63,35 +71,35 @@ def test_a_cache_that_was_tampered_with_is_mended_or_refused(
 
 
 def test_what_was_fetched_needs_no_network(
-    hub: Hub, root: Path, monkeypatch: pytest.MonkeyPatch
+    hub_server: FakeHub, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish_it(root)
-    clone = bare(root)
+    publish_root(root)
+    clone = clone_without_weights(root)
     assert same(checkpoint.load("tiny", clone), tiny())
-    asked = len(hub.asked)
+    asked = len(hub_server.asked)
     assert same(checkpoint.load("tiny", clone), tiny())
-    assert len(hub.asked) == asked
+    assert len(hub_server.asked) == asked
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert same(checkpoint.load("tiny", clone), tiny())
     with pytest.raises(CheckpointError, match=r"cannot fetch .*offline.*or train it with"):
         checkpoint.load("tiny-wide", clone)
 
 
-def test_without_a_release_there_are_two_ways_out(hub: Hub, tmp_path: Path) -> None:
+def test_without_a_release_there_are_two_ways_out(hub_server: FakeHub, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"train_sketch\.py.*LATENT_STUDIO_REPO="):
         checkpoint.load("sketch", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"train_codes_prior\.py"):
         checkpoint.load("prior-digits", tmp_path)
-    assert not hub.asked
+    assert not hub_server.asked
 
 
 def test_another_repository_is_an_argument_or_a_variable(
-    hub: Hub, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub_server: FakeHub, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish_it(root)
-    first = hub.repos[REPO].commits[-1][0]
+    publish_root(root)
+    first = hub_server.repos[REPO].commits[-1][0]
     checkpoint.save(root / "tiny", tiny(1))
-    publish_it(root)
+    publish_root(root)
     nothing = tmp_path / "nothing"
     assert same(checkpoint.load("tiny", nothing, f"{REPO}@{first}"), tiny())
     assert same(checkpoint.load("tiny", nothing, REPO), tiny(1))
@@ -106,7 +114,7 @@ def test_another_repository_is_an_argument_or_a_variable(
             checkpoint.load("tiny", nothing, bad)
 
 
-@pytest.mark.usefixtures("hub")
+@pytest.mark.usefixtures("hub_server")
 @pytest.mark.parametrize(
     "change",
     [
@@ -120,34 +128,34 @@ def test_another_repository_is_an_argument_or_a_variable(
     ],
 )
 def test_damaged_pins_are_refused(root: Path, change) -> None:
-    publish_it(root)
+    publish_root(root)
     pins = json.loads((root / "releases.json").read_text())
     change(pins)
-    clone = bare(root)
+    clone = clone_without_weights(root)
     (clone / "releases.json").write_text(json.dumps(pins))
     with pytest.raises(CheckpointError, match=r"releases\.json is damaged .*restore it"):
         checkpoint.load("tiny", clone)
 
 
 def test_a_private_release_needs_the_token(
-    hub: Hub, root: Path, monkeypatch: pytest.MonkeyPatch
+    hub_server: FakeHub, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish_it(root, private=True)
-    assert hub.repos[REPO].private
-    clone = bare(root)
+    publish_root(root, private=True)
+    assert hub_server.repos[REPO].private
+    clone = clone_without_weights(root)
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     with pytest.raises(CheckpointError, match=r"401 \(there is no such repository, or the token"):
         checkpoint.load("tiny", clone)
-    monkeypatch.setenv("HF_TOKEN", hub_server.TOKEN)
+    monkeypatch.setenv("HF_TOKEN", fake_hub.TOKEN)
     assert same(checkpoint.load("tiny", clone), tiny())
 
 
-@pytest.mark.usefixtures("hub")
+@pytest.mark.usefixtures("hub_server")
 def test_a_hub_that_is_not_there_is_one_sentence(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish_it(root)
-    clone = bare(root)
+    publish_root(root)
+    clone = clone_without_weights(root)
     with contextlib.closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         gone = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -158,4 +166,4 @@ def test_a_hub_that_is_not_there_is_one_sentence(
         checkpoint.load("tiny", clone)
     assert "\n" not in str(error.value)
     with pytest.raises(RuntimeError, match=r"could not publish to .*the same command goes on"):
-        publish_it(root)
+        publish_root(root)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from models import images
-from models.image_sanitizer import MOST_SCANS, bare, orientation
+from models.image_sanitizer import MAX_JPEG_SCANS, orientation, sanitize
 
 KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 MIB = 2**20
@@ -49,9 +49,9 @@ def segment(marker: int, data: bytes) -> bytes:
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_a_jpeg_keeps_its_pixels(mode: str, how: dict):
     sent = saved("JPEG", picture(mode), **how)
-    found = images.read_picture(io.BytesIO(sent), whole=True)
+    found = images.read_picture(io.BytesIO(sent), full_size=True)
     np.testing.assert_array_equal(found, Image.open(io.BytesIO(sent)))
-    assert b"hello" not in bare(sent).data
+    assert b"hello" not in sanitize(sent).data
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
@@ -83,7 +83,7 @@ def test_a_picture_is_turned_as_pillow_turns_it(turn: int, order: str):
     block = exif(turn, order)
     for kind in ("PNG", "JPEG", "WEBP"):
         sent = saved(kind, exif=b"Exif\0\0" * (kind == "JPEG") + block)
-        found = images.read_picture(io.BytesIO(sent), whole=True)
+        found = images.read_picture(io.BytesIO(sent), full_size=True)
         expected = ImageOps.exif_transpose(Image.open(io.BytesIO(sent)))
         np.testing.assert_array_equal(found, expected)
 
@@ -94,14 +94,14 @@ def test_any_cut_is_an_error_and_no_other_one(kind: str):
     rng = np.random.default_rng(0)
     for cut in rng.integers(0, len(sent), 60):
         with pytest.raises(ValueError, match="cannot be read"):
-            images.read_picture(io.BytesIO(sent[:cut]), whole=True)
+            images.read_picture(io.BytesIO(sent[:cut]), full_size=True)
     for _ in range(300):
         bad = bytearray(sent)
         for at in rng.integers(0, len(sent), 4):
             bad[at] = rng.integers(256)
         said = "This picture "
         try:
-            images.read_picture(io.BytesIO(bad), 100_000, whole=True)
+            images.read_picture(io.BytesIO(bad), 100_000, full_size=True)
         except ValueError as error:
             said = str(error)
         assert said.startswith("This picture ")
@@ -131,7 +131,7 @@ def long_comment() -> bytes:
 @pytest.mark.parametrize("make", [nested_exif, many_exif, long_comment])
 def test_what_keeps_pillow_busy_for_minutes_is_read_at_once(make):
     sent, began = make(), time.process_time()
-    found = images.read_picture(io.BytesIO(sent), whole=True)
+    found = images.read_picture(io.BytesIO(sent), full_size=True)
     assert time.process_time() - began < 3
     assert sorted(found.size) == [40, 64]
 
@@ -175,13 +175,13 @@ def test_a_jpeg_of_two_frames_of_many_scans_or_of_gaps_is_refused():
         jpeg[:frame] + other + jpeg[frame:],
         jpeg[:2] + b"\0" + jpeg[2:],
         jpeg[:2] + segment(0xDE, b"\0" * 15) + jpeg[2:],
-        slow[:-2] + scan * MOST_SCANS + slow[-2:],
+        slow[:-2] + scan * MAX_JPEG_SCANS + slow[-2:],
     ):
         with pytest.raises(ValueError, match="cannot be read"):
             images.read_picture(io.BytesIO(bad))
     filled = jpeg[:2] + b"\xff" * 5 + jpeg[2:]
     np.testing.assert_array_equal(
-        images.read_picture(io.BytesIO(filled), whole=True), Image.open(io.BytesIO(jpeg))
+        images.read_picture(io.BytesIO(filled), full_size=True), Image.open(io.BytesIO(jpeg))
     )
 
 

@@ -1,4 +1,4 @@
-"""Where things live: the arrows between the floors, the sizes of the rooms, the front door."""
+"""The layout of the code: which package may import which, no work on import, pinned versions."""
 
 import ast
 import os
@@ -11,21 +11,24 @@ import pytest
 from huggingface_hub import SpaceCardData, metadata_load
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOORS = ("models", "tabs", "training")
-FILES = {f: sorted((ROOT / f).rglob("*.py")) for f in FLOORS} | {"app": sorted(ROOT.glob("app.py"))}
-ROOMS = [path for floor in FLOORS for path in FILES[floor]]
+PACKAGES = ("models", "tabs", "training")
+FILES = {p: sorted((ROOT / p).rglob("*.py")) for p in PACKAGES} | {"app": [ROOT / "app.py"]}
+MODULES = [path for package in PACKAGES for path in FILES[package]]
 SCRIPTS = sorted((ROOT / "training").glob("train_*.py"))
-# What a floor may import beside the standard library.
-NETWORK = {"models", "torch", "numpy", "PIL", "safetensors", "jaxtyping", "huggingface_hub"}
-ARROWS = {
-    "models": NETWORK,
-    "tabs": NETWORK | {"tabs", "gradio", "spaces", "cv2"},
-    "training": NETWORK | {"training", "accelerate", "cv2", "scipy", "tqdm", "tyro"},
+DEMOS = {"sketch", "inpaint", "codes", "faces", "digits"}
+# What a package may import beside the standard library.
+MODEL_IMPORTS = {
+    *("models", "torch", "numpy", "PIL", "safetensors", "jaxtyping", "huggingface_hub"),
+}
+ALLOWED_IMPORTS = {
+    "models": MODEL_IMPORTS,
+    "tabs": MODEL_IMPORTS | {"tabs", "gradio", "spaces", "cv2"},
+    "training": MODEL_IMPORTS
+    | {"training", "accelerate", "cv2", "scipy", "torchvision", "tqdm", "tyro"},
     "app": {"tabs", "gradio", "spaces"},
 }
-# Of an extra: imported only inside a function.
-GUESTS = {"models/codes_pretrained.py": {"diffusers"}}
-LINES = {"models": 250, "tabs": 200, "training": 250, "app": 80}
+# Packages of an optional extra: imported only inside a function.
+OPTIONAL_IMPORTS = {"models/codes/pretrained.py": {"diffusers"}}
 DEFINITIONS = (
     *(ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign),
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
@@ -36,19 +39,33 @@ def short(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def imported(source: str) -> set[str]:
-    """The top-level names of every import, wherever it stands; relative ones as `.`."""
+def imported_modules(source: str) -> set[str]:
+    """Dotted names of every import, wherever it stands: `from a.b import c` is `a.b.c`.
+
+    A relative import is `.`.
+    """
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.add("." if node.level else node.module.split(".")[0])
+            names |= {"." if node.level else f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
-def executed(source: str) -> list[str]:
-    """Statements of a module that do something on import."""
+def imported_packages(source: str) -> set[str]:
+    """The top-level names of every import; relative ones as `.`."""
+    return {name.split(".")[0] or "." for name in imported_modules(source)}
+
+
+def imported_demos(source: str) -> set[str]:
+    """Demos whose packages are imported: `models.codes.prior` counts as `codes`."""
+    parts = [name.split(".") for name in imported_modules(source)]
+    return {part[1] for part in parts if part[0] in PACKAGES and len(part) > 1} & DEMOS
+
+
+def statements_run_on_import(source: str) -> list[str]:
+    """Statements of a module other than definitions, its docstring and the script's entry."""
     body = ast.parse(source).body
     return [
         ast.unparse(node)
@@ -60,49 +77,52 @@ def executed(source: str) -> list[str]:
     ]
 
 
-def test_the_readers_of_source_see_what_they_must():
+def test_the_source_readers_find_what_they_must():
     source = (
         '"""Doc."""\nimport os.path\ndef f():\n  from torch.nn import Linear\n  from . import x\n'
     )
-    assert imported(source) == {"os", "torch", "."}
-    assert executed(source) == []
-    assert executed(source + "f()\nfor _ in (): pass\n") == ["f()", "for _ in ():\n    pass"]
+    assert imported_packages(source) == {"os", "torch", "."}
+    assert imported_demos("from models.codes import edits\nfrom training import inpaint") == {
+        "codes",
+        "inpaint",
+    }
+    assert imported_demos("from models import images\nimport torch.codes") == set()
+    assert statements_run_on_import(source) == []
+    more = source + "f()\nfor _ in (): pass\n"
+    assert statements_run_on_import(more) == ["f()", "for _ in ():\n    pass"]
 
 
-@pytest.mark.parametrize("floor", FILES)
-def test_imports_follow_the_arrows(floor: str):
-    allowed = ARROWS[floor] | set(sys.stdlib_module_names)
-    strays = {short(path): imported(path.read_text()) - allowed for path in FILES[floor]}
-    assert {path: names for path, names in strays.items() if names} == (
-        GUESTS if floor == "models" else {}
-    )
+@pytest.mark.parametrize("package", FILES)
+def test_a_package_imports_only_what_it_may(package: str):
+    allowed = ALLOWED_IMPORTS[package] | set(sys.stdlib_module_names)
+    found = {path: imported_packages(path.read_text()) - allowed for path in FILES[package]}
+    others = {short(path): names for path, names in found.items() if names}
+    assert others == (OPTIONAL_IMPORTS if package == "models" else {})
 
 
-@pytest.mark.parametrize("path", GUESTS)
-def test_a_guest_waits_until_it_is_called(path: str):
+def test_tabs_and_training_never_meet():
+    assert "training" not in ALLOWED_IMPORTS["tabs"] | ALLOWED_IMPORTS["models"]
+    assert "tabs" not in ALLOWED_IMPORTS["training"] | ALLOWED_IMPORTS["models"]
+
+
+@pytest.mark.parametrize("path", OPTIONAL_IMPORTS)
+def test_an_optional_package_is_imported_inside_a_function(path: str):
     imports = (ast.Import, ast.ImportFrom)
     body = ast.parse((ROOT / path).read_text()).body
     at_once = "\n".join(ast.unparse(node) for node in body if isinstance(node, imports))
-    assert not imported(at_once) & GUESTS[path]
+    assert not imported_packages(at_once) & OPTIONAL_IMPORTS[path]
 
 
-@pytest.mark.parametrize("path", ROOMS, ids=short)
+@pytest.mark.parametrize("path", MODULES, ids=short)
 def test_nothing_runs_on_import(path: Path):
-    assert executed(path.read_text()) == []
+    assert statements_run_on_import(path.read_text()) == []
 
 
-@pytest.mark.parametrize("path", [*ROOMS, *FILES["app"]], ids=short)
-def test_a_room_has_one_job(path: Path):
-    limit = LINES[path.relative_to(ROOT).parts[0].removesuffix(".py")]
-    limit = 150 if path in SCRIPTS else limit
-    assert len(path.read_text().splitlines()) <= limit
-
-
-def test_code_lives_on_the_floors():
+def test_code_lives_in_the_packages():
     packages = {path.parent.name for path in ROOT.glob("[!.]*/*.py")} - {"runs", "data"}
-    assert packages <= {*FLOORS, "tests", "benchmarks"}
+    assert packages <= {*PACKAGES, "tests", "benchmarks"}
     assert {path.name for path in ROOT.glob("*.py")} == {"app.py"}
-    assert not [short(path) for path in ROOMS if path.name == "utils.py"]
+    assert not [short(path) for path in MODULES if path.name in ("utils.py", "helpers.py")]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=short)
@@ -131,13 +151,15 @@ def test_every_requirement_has_its_exact_version():
     pinned = {line.split("==")[0].lower() for line in lines("constraints.txt")}
     wanted = {re.split(r"[<>=]", line)[0].lower() for line in lines("requirements.txt")}
     assert wanted <= pinned
-    assert imported_by_the_app() <= wanted
+    assert distributions_of_the_app() <= wanted
 
 
-def imported_by_the_app() -> set[str]:
+def distributions_of_the_app() -> set[str]:
     """Distributions behind the imports of `models` and `tabs`."""
-    names = set().union(*(imported(p.read_text()) for f in ("models", "tabs") for p in FILES[f]))
-    names -= {"models", "tabs", "spaces", *sys.stdlib_module_names}.union(*GUESTS.values())
+    paths = [*FILES["models"], *FILES["tabs"]]
+    names = set().union(*(imported_packages(path.read_text()) for path in paths))
+    names -= {"models", "tabs", "spaces", *sys.stdlib_module_names}
+    names -= set().union(*OPTIONAL_IMPORTS.values())
     distribution = {"PIL": "pillow", "cv2": "opencv-python-headless"}
     return {distribution.get(name, name) for name in names}
 

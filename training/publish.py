@@ -136,10 +136,10 @@ def main(cfg: Config) -> None:
     if huggingface_hub.get_token() is None:
         raise ValueError("no token for the Hub: log in with `hf auth login`, or set HF_TOKEN")
     try:
-        revision = hub.patiently(lambda: push(cfg, files))
+        revision = hub.with_retries(lambda: push(cfg, files))
     except Exception as error:
         raise RuntimeError(
-            f"could not publish to {where}: {hub.why(error)}; what has arrived is kept, and "
+            f"could not publish to {where}: {hub.explain(error)}; what has arrived is kept, and "
             "the same command goes on"
         ) from error
     print(f"published: {where} at {revision}")

@@ -13,7 +13,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.blocks import FilmBlock, ResBlock, TransformerBlock, init_convolutions, over_places
+from models.blocks import (
+    FilmBlock,
+    ResBlock,
+    TransformerBlock,
+    init_convolutions,
+    spatial_attention,
+)
 from models.classifiers import FaceJudge
 from models.distributions import DiagonalGaussian
 from models.inpaint.attributes import (
@@ -120,7 +126,7 @@ class Inpainter(nn.Module):
         pixels = pixels_of(*halved(image, mask))
         fine = self.stem(pixels) + self.detail.down(full.features)
         middle = self.down1(fine)
-        coarse = over_places(self.look, self.down2(middle))
+        coarse = spatial_attention(self.look, self.down2(middle))
         return FaceContext(full, pixels, fine, middle, coarse)
 
     def wishes(self, attributes: Int64[Tensor, "b k"]) -> Float[Tensor, "b c"]:
@@ -162,7 +168,7 @@ class Inpainter(nn.Module):
         h = context.coarse
         for block in self.blocks3:
             h = block(h, c)
-        h = over_places(self.think, h)
+        h = spatial_attention(self.think, h)
         h = F.pixel_shuffle(self.up2(h), 2) + context.middle
         for block in self.blocks2:
             h = block(h, c)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from models.bf16 import bfloat16_copy, has_bfloat16
 from models.distributions import gumbel
-from models.images import draw_strokes, shrink, to_ink
+from models.images import downsample, draw_strokes, to_ink
 from models.sketch.cvae import SketchCVAE
 from models.sketch.sampler import PointNoise, sample
 from models.sketch.stroke_prior import Context, StrokePrior
@@ -150,7 +150,7 @@ class SketchCompleter(nn.Module):
 
 def ink_of(points: Int64[Tensor, "n p 3"]) -> Float[Tensor, "n h w"]:
     """What the points draw, by the one rasteriser."""
-    drawn = [shrink(draw_strokes(to_strokes(row))) for row in points.cpu().numpy()]
+    drawn = [downsample(draw_strokes(to_strokes(row))) for row in points.cpu().numpy()]
     return to_ink(np.stack(drawn))
 
 

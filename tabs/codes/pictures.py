@@ -71,7 +71,7 @@ def _file(picture: dict, kind: str, size: int):
 
     path = common.uploaded(picture)
     try:
-        opened = images.plain(images.read_picture(path, images.MAX_PHOTO, whole=True))
+        opened = images.flatten(images.read_picture(path, images.MAX_PHOTO, full_size=True))
     except ValueError as error:
         raise problem(str(error)) from error
     exact = opened.size == (size, size)

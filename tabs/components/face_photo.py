@@ -61,10 +61,10 @@ def _read(path: Path, _modified_ns: int) -> Pixels:
     from models import images  # imports torch: not before the page answers
 
     try:
-        picture = images.read_picture(path, images.MAX_PHOTO, whole=True)
+        picture = images.read_picture(path, images.MAX_PHOTO, full_size=True)
         if min(picture.size) < 32:
             raise ValueError("This photo is too small: at least 32 px each way are needed.")
-        pixels = np.array(images.plain(picture).convert("RGB"))
+        pixels = np.array(images.flatten(picture).convert("RGB"))
     except ValueError as error:
         raise problem(str(error)) from error
     pixels.flags.writeable = False

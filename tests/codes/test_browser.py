@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers.browser_page import VIEWS, Guest, visits
+from tests.helpers.browser_page import VIEWS, BrowserPage, open_pages
 from tests.helpers.fake_models import CODES, NOISE, load
 
 pytestmark = [pytest.mark.browser, NOISE]
 
 
-class Visitor(Guest):
+class Visitor(BrowserPage):
     """One visitor on the tab."""
 
     def __init__(self, browser, address, width=1280, scheme="light"):
@@ -55,7 +55,7 @@ class Visitor(Guest):
 
 @pytest.fixture
 def visit(address, browser):
-    with visits(Visitor, browser, address) as come:
+    with open_pages(Visitor, browser, address) as come:
         yield come
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.codes import edits as edits
-from tests.helpers.doodles import lawful
+from tests.helpers.drawings import no_deadline
 
 K = 7
 
@@ -23,7 +23,7 @@ def grids(draw, count=1):
 amounts = st.integers(-9, 9)
 
 
-@lawful
+@no_deadline
 @given(grids(), amounts, amounts, st.sampled_from(edits.EDGES))
 def test_a_shift_moves_every_cell_by_hand(grid, x, y, edge):
     h, w = grid.shape
@@ -40,13 +40,13 @@ def test_a_shift_moves_every_cell_by_hand(grid, x, y, edge):
             assert found[row, column] == expected
 
 
-@lawful
+@no_deadline
 @given(grids(), amounts, amounts)
 def test_a_shift_and_its_opposite_are_nothing(grid, x, y):
     assert torch.equal(edits.shift(edits.shift(grid, x, y), -x, -y), grid)
 
 
-@lawful
+@no_deadline
 @given(grids(), st.integers(-5, 5))
 def test_quarter_turns_add_up(grid, quarters):
     turned = edits.rotate(grid, quarters)
@@ -57,7 +57,7 @@ def test_quarter_turns_add_up(grid, quarters):
     assert once.shape == grid.shape[::-1]
 
 
-@lawful
+@no_deadline
 @given(grids())
 def test_flips_undo_themselves_and_two_make_a_half_turn(grid):
     both = edits.flip(edits.flip(grid, "x"), "y")
@@ -67,7 +67,7 @@ def test_flips_undo_themselves_and_two_make_a_half_turn(grid):
     assert edits.flip(grid, "y")[0, 0] == grid[-1, 0]
 
 
-@lawful
+@no_deadline
 @given(grids(2), st.sampled_from(edits.AXES), st.data())
 def test_a_splice_is_one_up_to_the_cut_and_the_other_beyond(pair, axis, data):
     a, b = pair
@@ -80,7 +80,7 @@ def test_a_splice_is_one_up_to_the_cut_and_the_other_beyond(pair, axis, data):
     assert torch.equal(found[:, cut:], b[:, cut:])
 
 
-@lawful
+@no_deadline
 @given(grids(2), st.data())
 def test_a_transplant_changes_its_place_and_nothing_else(pair, data):
     a, b = pair
@@ -98,14 +98,14 @@ def test_a_transplant_changes_its_place_and_nothing_else(pair, data):
             assert found[row, column] == (a[r, c] if inside else b[row, column])
 
 
-@lawful
+@no_deadline
 @given(grids(2))
 def test_a_transplant_of_everything_is_the_source(pair):
     a, b = pair
     assert torch.equal(edits.transplant(a, b, (0, 0, a.shape[1], a.shape[0]), 0, 0), a)
 
 
-@lawful
+@no_deadline
 @given(grids(), st.data())
 def test_paint_replace_and_permute(grid, data):
     h, w = grid.shape

@@ -15,7 +15,7 @@ from models.checkpoint import CheckpointError
 from models.codes import edit_script, edits, pretrained
 from models.codes.edit_script import Book
 from models.codes.pretrained import CONFIG, WEIGHTS, PretrainedVQ, load
-from tests.helpers.random_weights import stirred
+from tests.helpers.random_weights import randomized
 
 KINDS = {
     "plain": {},
@@ -37,7 +37,7 @@ def made(**changes: object) -> VQModel:
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return stirred(VQModel(**settings | changes), 0.2)
+        return randomized(VQModel(**settings | changes), 0.2)
 
 
 def saved(folder: Path, **changes: object) -> Path:

@@ -14,10 +14,10 @@ from models import checkpoint
 from models.classifiers import FaceJudge, FaceJudgeConfig
 from models.codes.prior import CodesPriorConfig
 from models.codes.vqvae import VQVAE, CodesConfig
-from tests.helpers.faces import noisy, write_celeba
+from tests.helpers.faces import with_random_photos, write_celeba
 from tests.helpers.fake_datasets import write_mnist
-from tests.helpers.interrupted_runs import STOPS, outcome, stopped_and_resumed
-from tests.helpers.random_weights import stirred
+from tests.helpers.interrupted_runs import INTERRUPTIONS, run_interrupted, run_outputs
+from tests.helpers.random_weights import randomized
 from training import train_codes, train_codes_prior
 from training.codes import config as codes_plan
 from training.codes import dataset as pictures
@@ -34,7 +34,7 @@ TINY = CodesConfig(28, 1, (4, 8), 1, codes=6, dim=3, names=mnist.NAMES)
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     write_mnist(folder, {"train": mnist.VALID + 40, "t10k": 30})
-    noisy(write_celeba(folder / "celeba", 24))
+    with_random_photos(write_celeba(folder / "celeba", 24))
     return folder
 
 
@@ -69,17 +69,18 @@ def prior_config(data_dir: Path, run: Path, codes_dir: Path) -> train_codes_prio
 
 
 @pytest.mark.parametrize(
-    ("average", "stop"), [(True, STOPS[0]), (False, STOPS[0]), (True, STOPS[1])]
+    ("average", "stop"),
+    [(True, INTERRUPTIONS[0]), (False, INTERRUPTIONS[0]), (True, INTERRUPTIONS[1])],
 )
 def test_a_resumed_codebook_equals_the_unbroken_one(data_dir, tmp_path, monkeypatch, average, stop):
     train_codes.main(config(data_dir, tmp_path / "whole", average=average))
-    stops = stopped_and_resumed(
+    stops = run_interrupted(
         monkeypatch,
         *stop,
         lambda: train_codes.main(config(data_dir, tmp_path / "broken", average=average)),
     )
     assert stops >= 3
-    broken, whole = (outcome(tmp_path / name, "codes-digits") for name in ("broken", "whole"))
+    broken, whole = (run_outputs(tmp_path / name, "codes-digits") for name in ("broken", "whole"))
     assert broken == whole
 
 
@@ -96,7 +97,7 @@ def test_uses_are_counted_in_the_training_pictures(data_dir, tmp_path):
 def test_faces_learn_from_error_and_the_tutors_maps():
     tutor = FaceJudge(FaceJudgeConfig(("Smiling",), 4)).requires_grad_(False)
     cfg = train_codes.Config(kind="faces", average=False)
-    model = stirred(VQVAE(CodesConfig(64, 3, (4, 8), 1, codes=6, dim=3)), 0.1)
+    model = randomized(VQVAE(CodesConfig(64, 3, (4, 8), 1, codes=6, dim=3)), 0.1)
     x = torch.rand(2, 3, 64, 64)
     terms, out = codes_plan.terms_of(cfg, model, x, tutor)
     drawn = out.logits.detach().sigmoid()
@@ -113,12 +114,12 @@ def test_a_resumed_prior_equals_the_unbroken_one_and_is_measured(data_dir, tmp_p
     train_codes.main(config(data_dir, tmp_path / "codes"))
     book = tmp_path / "codes" / "codes-digits"
     train_codes_prior.main(prior_config(data_dir, tmp_path / "whole", book))
-    for name, stop in zip(("broken", "cut"), STOPS, strict=True):
+    for name, stop in zip(("broken", "cut"), INTERRUPTIONS, strict=True):
         cfg = prior_config(data_dir, tmp_path / name, book)
         with monkeypatch.context() as patch:
-            stops = stopped_and_resumed(patch, *stop, lambda cfg=cfg: train_codes_prior.main(cfg))
+            stops = run_interrupted(patch, *stop, lambda cfg=cfg: train_codes_prior.main(cfg))
         assert stops >= 3
-        broken, whole = (outcome(tmp_path / run, "prior-digits") for run in (name, "whole"))
+        broken, whole = (run_outputs(tmp_path / run, "prior-digits") for run in (name, "whole"))
         assert broken == whole
     prior = checkpoint.load(tmp_path / "whole" / "prior-digits")
     assert (prior.config.codes, prior.config.grid, prior.config.names) == (6, 7, mnist.NAMES)

@@ -9,7 +9,7 @@ from models.codes import prior as codes_prior
 from models.codes import vqvae
 from models.codes.prior import ANY, OPEN, CodesPrior, CodesPriorConfig
 from models.codes.vqvae import VQVAE, CodesConfig
-from tests.helpers.random_weights import stirred
+from tests.helpers.random_weights import randomized
 from training.codes import codebook
 from training.codes.codebook import CodebookAverage
 
@@ -41,12 +41,12 @@ def test_a_checkpoint_gives_the_same_network(name, cls, tmp_path):
 
 
 def test_a_gradient_reaches_every_parameter():
-    model = stirred(VQVAE(TINY)).train()
+    model = randomized(VQVAE(TINY)).train()
     out = model(images())
     loss = out.logits.square().mean() + sum(codebook.vq_loss(out, 0.25).values())
     loss.backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
-    prior = stirred(CodesPrior(TINY_PRIOR)).train()
+    prior = randomized(CodesPrior(TINY_PRIOR)).train()
     everyone = torch.tensor([0, 1, ANY, ANY])
     prior(grids(), everyone).logsumexp(-1).sum().backward()
     silent = [n for n, p in prior.named_parameters() if p.grad is None or not p.grad.any()]
@@ -54,7 +54,7 @@ def test_a_gradient_reaches_every_parameter():
 
 
 def test_the_nearest_vector_is_found_as_by_brute_force():
-    model = stirred(VQVAE(TINY), 0.5)
+    model = randomized(VQVAE(TINY), 0.5)
     z = torch.randn(3, 5, 4, 4, generator=torch.Generator().manual_seed(4))
     found = model.nearest(z)
     for b, i, j in np.ndindex(3, 4, 4):
@@ -63,7 +63,7 @@ def test_the_nearest_vector_is_found_as_by_brute_force():
 
 
 def test_the_gradient_goes_straight_through():
-    model = stirred(VQVAE(TINY))
+    model = randomized(VQVAE(TINY))
     seen = {}
 
     def decode(z: torch.Tensor) -> torch.Tensor:
@@ -79,7 +79,7 @@ def test_the_gradient_goes_straight_through():
 
 
 def test_what_is_decoded_and_encoded_again_is_what_forward_says():
-    model = stirred(VQVAE(TINY))
+    model = randomized(VQVAE(TINY))
     found = model.encode(images())
     out = model(images())
     assert torch.equal(found, out.codes)
@@ -158,7 +158,7 @@ def test_the_usage_term_is_zero_where_all_serve_alike_and_pulls_towards_it():
 
 
 def test_cached_sampling_is_the_uncached_one():
-    prior, kept = stirred(CodesPrior(TINY_PRIOR), 0.3), torch.full((4, 4), OPEN)
+    prior, kept = randomized(CodesPrior(TINY_PRIOR), 0.3), torch.full((4, 4), OPEN)
     kept[1:3, 2:] = torch.tensor([[3, 7], [10, 0]])
     drawn = prior.sample(6, label="one", keep=kept, temperature=0.0)
     order = (kept.flatten() == OPEN).int().argsort(stable=True)
@@ -173,7 +173,7 @@ def test_cached_sampling_is_the_uncached_one():
 
 
 def test_samples_follow_seed_label_heat_and_top_k():
-    prior = stirred(CodesPrior(TINY_PRIOR), 0.5)
+    prior = randomized(CodesPrior(TINY_PRIOR), 0.5)
     one, again, more = (prior.sample(n, label=0, seed=4) for n in (3, 3, 5))
     assert torch.equal(one, again)
     assert torch.equal(one, more[:3])
@@ -186,7 +186,7 @@ def test_samples_follow_seed_label_heat_and_top_k():
 
 
 def test_a_cell_hears_of_nothing_that_comes_later():
-    prior = stirred(CodesPrior(TINY_PRIOR), 0.3)
+    prior = randomized(CodesPrior(TINY_PRIOR), 0.3)
     order = torch.randperm(16, generator=torch.Generator().manual_seed(0)).expand(2, -1)
     x = grids(2)
     label = torch.tensor([0, ANY])

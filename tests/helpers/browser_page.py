@@ -11,7 +11,7 @@ VIEWS = {
 }
 
 
-class Guest:
+class BrowserPage:
     """A page of some width, with fingers on narrow ones, that keeps errors of its console."""
 
     def __init__(self, browser, width=1280, scheme="light"):
@@ -24,15 +24,17 @@ class Guest:
         )
         self.page = self.context.new_page()
         self.page.set_default_timeout(60_000)
-        self.complaints = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.console_errors = []
+        self.page.on("pageerror", lambda error: self.console_errors.append(str(error)))
         self.page.on(
-            "console", lambda line: line.type == "error" and self.complaints.append(line.text)
+            "console", lambda line: line.type == "error" and self.console_errors.append(line.text)
         )
 
 
 @contextmanager
-def visits(kind: Callable[..., Guest], *who: object) -> Iterator[Callable[..., Guest]]:
+def open_pages(
+    kind: Callable[..., BrowserPage], *who: object
+) -> Iterator[Callable[..., BrowserPage]]:
     """Opens pages; each must end without a complaint in its console."""
     opened = []
 
@@ -43,4 +45,4 @@ def visits(kind: Callable[..., Guest], *who: object) -> Iterator[Callable[..., G
     yield come
     for guest in opened:
         guest.context.close()
-        assert guest.complaints == []
+        assert guest.console_errors == []

@@ -29,7 +29,7 @@ def write_celeba(folder: Path, faces: int = 12) -> Path:
     return folder
 
 
-def noisy(folder: Path) -> Path:
+def with_random_photos(folder: Path) -> Path:
     """The same with a picture of its own in each photograph."""
     rng = np.random.default_rng(0)
     for photo in sorted((folder / celeba.PHOTOS).iterdir()):

@@ -27,7 +27,7 @@ NOISE = pytest.mark.filterwarnings(
 )
 
 
-class StandIn(nn.Module):
+class FakeSketchModel(nn.Module):
     """Adds a few seeded strokes to the drawing; temperature 0 adds always the same ones."""
 
     labels = LABELS
@@ -56,7 +56,7 @@ class StandIn(nn.Module):
         return {"cat": cat, "face": 0.996 - cat, "sun": 0.004}
 
 
-class FaceStandIn(nn.Module):
+class FakeInpaintModel(nn.Module):
     """Fills the hole with one seeded colour, lighter for a smile, darker for none."""
 
     config = InpaintConfig(64)
@@ -84,7 +84,7 @@ class FaceStandIn(nn.Module):
         return mask * (image[0] > 0.9) if glasses is False and (image[0] > 0.9).any() else mask
 
 
-class JudgeStandIn(nn.Module):
+class FakeAttributeClassifier(nn.Module):
     """The lighter the lower half of a face, the more it smiles; blue is glasses."""
 
     def chances(self, faces: Tensor) -> dict[str, list[float]]:
@@ -113,7 +113,11 @@ def load(stem: str) -> nn.Module:
         config = CODES[kind]
         settings = CodesPriorConfig(config.codes, config.grid, config.names, 8, 2, 1)
         return CodesPrior(settings).eval().requires_grad_(False)
-    kinds = {"sketch": StandIn, "inpaint": FaceStandIn, "inpaint-judge": JudgeStandIn}
+    kinds = {
+        "sketch": FakeSketchModel,
+        "inpaint": FakeInpaintModel,
+        "inpaint-judge": FakeAttributeClassifier,
+    }
     return kinds[stem]()
 
 

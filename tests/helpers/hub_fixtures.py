@@ -12,29 +12,29 @@ from huggingface_hub import file_download as downloads
 from huggingface_hub.utils import _http
 
 from models import checkpoint, hub
-from tests.helpers import hub_server
-from tests.helpers.hub_server import Hub
+from tests.helpers import fake_hub
+from tests.helpers.fake_hub import FakeHub
 from tests.test_checkpoint import tiny
 from training import publish
 from training.publish import Config
 
 # huggingface_hub 2.4 sends files in a way that httpx2 would like it not to.
-SENT = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
+IGNORE_HTTPX_WARNING = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
 HOME = checkpoint.ROOT.parent
 REPO = "me/latent-studio"
 CARD = "---\nlicense: cc-by-4.0\ntags: [quickdraw]\n---\n# Tiny\n\n- Command: `python x --seed 3`\n"
 
 
 @contextmanager
-def empty_hub(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[Hub]:
+def empty_hub(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[FakeHub]:
     """An empty Hub, and no time lost between tries."""
     at_once = SimpleNamespace(sleep=lambda _: None, time=time.time)
     monkeypatch.setattr(_http, "time", at_once)
     monkeypatch.setattr(downloads, "time", at_once)
     monkeypatch.setattr(hub, "BACKOFF", 0.0)
     monkeypatch.setitem(checkpoint.MODULES, "tiny", "tests.test_checkpoint")
-    with hub_server.serving() as served:
-        hub_server.point_at(served, monkeypatch, cache)
+    with fake_hub.serving() as served:
+        fake_hub.point_at(served, monkeypatch, cache)
         yield served
 
 
@@ -46,7 +46,7 @@ def two_checkpoints(folder: Path) -> Path:
     return folder
 
 
-def publish_it(root: Path, **settings) -> None:
+def publish_root(root: Path, **settings) -> None:
     publish.main(Config(REPO, checkpoints=root, **settings))
 
 
@@ -55,7 +55,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 
-def bare(root: Path) -> Path:
+def clone_without_weights(root: Path) -> Path:
     """What a clone without weights has."""
     clone = root.with_name("clone")
     clone.mkdir()
@@ -63,5 +63,5 @@ def bare(root: Path) -> Path:
     return clone
 
 
-def held(hub: Hub, name: str = REPO) -> dict[str, bytes]:
-    return hub.repos[name].commits[-1][1]
+def files_at_head(hub_server: FakeHub, name: str = REPO) -> dict[str, bytes]:
+    return hub_server.repos[name].commits[-1][1]

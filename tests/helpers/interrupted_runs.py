@@ -9,10 +9,10 @@ import pytest
 from models import checkpoint
 from training.engine.run_state import MetricLog
 
-STOPS = ((MetricLog, "write", 4), (checkpoint, "save", 2))  # owner, name, every how many
+INTERRUPTIONS = ((MetricLog, "write", 4), (checkpoint, "save", 2))  # owner, name, every how many
 
 
-def outcome(run: Path, stem: str) -> tuple[bytes, list[dict]]:
+def run_outputs(run: Path, stem: str) -> tuple[bytes, list[dict]]:
     """The weights, and the logged figures without the times."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     rows = [{k: v for k, v in row.items() if "second" not in k and "_s" not in k} for row in rows]
@@ -23,7 +23,7 @@ class Stop(BaseException):
     """Stands for a kill between two steps."""
 
 
-def stopped_and_resumed(
+def run_interrupted(
     monkeypatch: pytest.MonkeyPatch,
     owner: object,
     name: str,

@@ -8,14 +8,14 @@ from PIL import Image
 
 from tabs.components import face_photo
 from tabs.inpaint import tab as inpaint
-from tests.helpers.browser_page import VIEWS, Guest, visits
+from tests.helpers.browser_page import VIEWS, BrowserPage, open_pages
 from tests.helpers.fake_models import NOISE
 from tests.inpaint.test_face_finder import drawn_face
 
 pytestmark = [pytest.mark.browser, NOISE]
 
 
-class Visitor(Guest):
+class Visitor(BrowserPage):
     """One visitor on the tab, with the holes that the page sends."""
 
     def __init__(self, browser, address, width=1280, scheme="light"):
@@ -81,7 +81,7 @@ class Visitor(Guest):
 
 @pytest.fixture
 def visit(address, browser):
-    with visits(Visitor, browser, address) as come:
+    with open_pages(Visitor, browser, address) as come:
         yield come
 
 

@@ -11,8 +11,8 @@ from models import checkpoint
 from models.classifiers import FaceJudge, FaceJudgeConfig
 from models.inpaint.cvae import FaceCVAE, FaceCVAEConfig
 from models.inpaint.model import InpaintConfig, Inpainter
-from tests.helpers.faces import NAMES, noisy, write_celeba
-from tests.helpers.random_weights import stirred
+from tests.helpers.faces import NAMES, with_random_photos, write_celeba
+from tests.helpers.random_weights import randomized
 from training import make_samples
 from training.inpaint import evaluate as evaluate_inpaint
 from training.inpaint import metrics as inpaint_metrics
@@ -44,10 +44,10 @@ def test_baselines_fill_the_hole_and_nothing_else(method):
 @pytest.fixture
 def trained(tmp_path) -> Path:
     """Made-up faces, and untrained networks in the places of trained ones."""
-    noisy(write_celeba(tmp_path / "celeba", 24))
+    with_random_photos(write_celeba(tmp_path / "celeba", 24))
     torch.manual_seed(0)
     tiny = InpaintConfig(64, ("Smiling", "Eyeglasses", "Male", "Young"), (8, 8, 8), 8, 4, 4, 8, 2)
-    checkpoint.save(tmp_path / "inpaint", stirred(Inpainter(tiny)))
+    checkpoint.save(tmp_path / "inpaint", randomized(Inpainter(tiny)))
     checkpoint.save(tmp_path / "stage-one", Inpainter(tiny))
     checkpoint.save(tmp_path / "paper", FaceCVAE(FaceCVAEConfig(64, 4, 2, 9, (4, 4, 4, 4))))
     checkpoint.save(tmp_path / "inpaint-judge", FaceJudge(FaceJudgeConfig(NAMES, 4)))

@@ -10,7 +10,7 @@ from models.images import to_rgb
 from models.inpaint.attributes import FIRMLY, OFF, ON, UNKNOWN, keeping, seeded_noise
 from models.inpaint.cvae import FaceCVAE, FaceCVAEConfig
 from models.inpaint.model import MODELS, InpaintConfig, Inpainter
-from tests.helpers.random_weights import stirred
+from tests.helpers.random_weights import randomized
 from training.inpaint import discriminator
 from training.inpaint.discriminator import FaceCritic
 from training.perceptual import perceptual_loss
@@ -58,7 +58,7 @@ def test_a_checkpoint_gives_the_same_network(cls, tmp_path):
 
 @pytest.mark.parametrize("cls", MODELS)
 def test_a_gradient_reaches_every_parameter(cls):
-    model = stirred(TABLE[cls]()).train()
+    model = randomized(TABLE[cls]()).train()
     x, mask, told = batch()
     if cls is Inpainter:
         out = model(x, mask, told, free=2)
@@ -77,7 +77,7 @@ def test_a_gradient_reaches_every_parameter(cls):
 
 
 def test_outside_the_hole_every_bit_stays():
-    model, x, mask = stirred(Inpainter(TINY)), face(), hole()
+    model, x, mask = randomized(Inpainter(TINY)), face(), hole()
     fills = model.inpaint(x, mask, count=5)
     kept = (mask == 0).expand(5, 3, -1, -1)
     assert torch.equal(fills[kept], x.expand(5, -1, -1, -1)[kept])
@@ -87,7 +87,7 @@ def test_outside_the_hole_every_bit_stays():
 
 
 def test_what_is_under_the_hole_makes_no_difference():
-    model, x, mask = stirred(Inpainter(TINY)), face(), hole()
+    model, x, mask = randomized(Inpainter(TINY)), face(), hole()
     other = torch.where(mask > 0, 1 - x, x)
     for glasses in (None, True):
         fills = (model.inpaint(face, mask, glasses=glasses) for face in (x, other))
@@ -96,7 +96,7 @@ def test_what_is_under_the_hole_makes_no_difference():
 
 @pytest.mark.parametrize("smile", [True, False, None])
 def test_where_glasses_go_the_person_stays_as_the_photo_shows_them(smile):
-    model, x, mask = stirred(Inpainter(TINY)).eval(), face(), hole()
+    model, x, mask = randomized(Inpainter(TINY)).eval(), face(), hole()
     model.finder.out[-1].bias.data -= 100  # finds no glasses, so all of the hole is filled
     images, seen = [x, torch.where(mask > 0, 1 - x, x), torch.where(mask > 0, 0.0, x)], set()
     with torch.no_grad():  # an untrained network would read the same from all
@@ -134,7 +134,7 @@ def test_only_what_is_open_is_read_and_only_where_glasses_go():
 
 
 def test_a_seed_gives_the_same_fills_whatever_their_number():
-    model, x, mask = stirred(Inpainter(TINY)), face(), hole()
+    model, x, mask = randomized(Inpainter(TINY)), face(), hole()
     few, many = model.inpaint(x, mask, count=2, seed=5), model.inpaint(x, mask, count=9, seed=5)
     torch.testing.assert_close(few, many[:2], atol=1e-5, rtol=0)
     assert (few[0] - few[1]).abs().max() > 1e-3
@@ -142,13 +142,13 @@ def test_a_seed_gives_the_same_fills_whatever_their_number():
 
 
 def test_cold_fills_are_all_alike_and_heat_spreads_them():
-    model, x, mask = stirred(Inpainter(TINY)), face(), hole()
+    model, x, mask = randomized(Inpainter(TINY)), face(), hole()
     spread = [model.inpaint(x, mask, count=6, temperature=t).std(0).max() for t in (0.0, 0.5, 1.0)]
     assert spread[0] < 1e-5 < spread[1] < spread[2]
 
 
 def test_each_wish_changes_the_fill():
-    model, x, mask = stirred(Inpainter(TINY)), face(), hole()
+    model, x, mask = randomized(Inpainter(TINY)), face(), hole()
     fills = [
         model.inpaint(x, mask, smile=smile, glasses=glasses, count=1)
         for smile in (True, False, None)
@@ -161,14 +161,14 @@ def test_each_wish_changes_the_fill():
 
 
 def test_the_network_does_not_care_about_the_size():
-    model = stirred(Inpainter(TINY))
+    model = randomized(Inpainter(TINY))
     for size in (96, 128):
         x, mask, told = batch(size=size)
         assert model(x, mask, told).logits.shape == x.shape
 
 
 def test_free_rows_are_filled_from_the_prior_and_the_others_from_the_posterior():
-    model = stirred(Inpainter(TINY))
+    model = randomized(Inpainter(TINY))
     x, mask, told = batch()
     noise = seeded_noise(4, 6, 0)
     with torch.inference_mode():
@@ -293,7 +293,7 @@ def test_the_score_listens_to_the_places_of_the_hole_only():
 
 
 def test_a_judge_sees_the_same_face_at_any_size():
-    judge = stirred(TABLE[FaceJudge](), 0.02)
+    judge = randomized(TABLE[FaceJudge](), 0.02)
     faces = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     logits, features = judge.judge(faces)
     large, _ = judge.judge(faces.repeat(2, 1).repeat(2, 2))
@@ -305,7 +305,7 @@ def test_a_judge_sees_the_same_face_at_any_size():
 
 @pytest.mark.parametrize("state", [OFF, ON, UNKNOWN])
 def test_wishes_are_one_of_three(state):
-    model = stirred(Inpainter(TINY))
+    model = randomized(Inpainter(TINY))
     told = torch.tensor([[state, UNKNOWN, UNKNOWN, UNKNOWN]])
     columns = model.wish.weight[:, [state, *(3 * i + UNKNOWN for i in (1, 2, 3))]].sum(1)
     torch.testing.assert_close(model.wishes(told)[0], columns)

@@ -12,8 +12,8 @@ from models.classifiers import FaceJudge, FaceJudgeConfig
 from models.inpaint.attributes import OFF, ON, UNKNOWN
 from models.inpaint.cvae import FaceCVAEConfig
 from models.inpaint.model import InpaintConfig, Inpainter
-from tests.helpers.faces import NAMES, noisy, write_celeba
-from tests.helpers.interrupted_runs import STOPS, outcome, stopped_and_resumed
+from tests.helpers.faces import NAMES, with_random_photos, write_celeba
+from tests.helpers.interrupted_runs import INTERRUPTIONS, run_interrupted, run_outputs
 from training import train_face_judge, train_inpaint, train_inpaint_paper
 from training.data import celeba
 from training.inpaint import config as inpaint_plan
@@ -27,7 +27,7 @@ TINY = InpaintConfig(64, ATTRIBUTES, (8, 8, 8), 8, 4, 4, 8, 2)
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faces")
-    noisy(write_celeba(folder / "celeba", 24))
+    with_random_photos(write_celeba(folder / "celeba", 24))
     torch.manual_seed(0)
     checkpoint.save(folder / "inpaint-tutor", FaceJudge(FaceJudgeConfig(NAMES, 4)))
     return folder
@@ -69,10 +69,10 @@ def paper_config(data_dir: Path, run: Path) -> train_inpaint_paper.Config:
 @pytest.mark.parametrize(
     ("what", "stop"),
     [
-        ("ours", STOPS[0]),
+        ("ours", INTERRUPTIONS[0]),
         ("ours", (checkpoint, "save", 3)),  # of which it does two at the end of stage one
-        ("paper", STOPS[0]),
-        ("paper", STOPS[1]),
+        ("paper", INTERRUPTIONS[0]),
+        ("paper", INTERRUPTIONS[1]),
     ],
 )
 def test_a_resumed_run_equals_the_unbroken_one(
@@ -82,19 +82,19 @@ def test_a_resumed_run_equals_the_unbroken_one(
         (config, train_inpaint) if what == "ours" else (paper_config, train_inpaint_paper)
     )
     script.main(made(data_dir, tmp_path / "whole"))
-    stops = stopped_and_resumed(
+    stops = run_interrupted(
         monkeypatch,
         *stop,
         lambda: script.main(made(data_dir, tmp_path / "broken")),
     )
     assert stops >= 3
-    assert outcome(tmp_path / "broken", "inpaint") == outcome(tmp_path / "whole", "inpaint")
+    assert run_outputs(tmp_path / "broken", "inpaint") == run_outputs(tmp_path / "whole", "inpaint")
 
 
 def test_stage_two_goes_on_from_stage_one_and_the_size_may_change(data_dir: Path, tmp_path: Path):
     first = config(data_dir, tmp_path / "one", sharpen_steps=0)
     train_inpaint.main(first)
-    rows = outcome(tmp_path / "one", "inpaint")[1]
+    rows = run_outputs(tmp_path / "one", "inpaint")[1]
     assert "critic" not in rows[-1]
     assert (tmp_path / "one" / "stage-one" / "model.safetensors").exists()
     second = config(
@@ -102,7 +102,7 @@ def test_stage_two_goes_on_from_stage_one_and_the_size_may_change(data_dir: Path
         model=replace(TINY, image_size=128),
     )  # fmt: skip
     train_inpaint.main(second)
-    assert {"critic", "r1", "wish"} <= set().union(*outcome(tmp_path / "two", "inpaint")[1])
+    assert {"critic", "r1", "wish"} <= set().union(*run_outputs(tmp_path / "two", "inpaint")[1])
     assert checkpoint.load(tmp_path / "two" / "inpaint").config.image_size == 128
 
 

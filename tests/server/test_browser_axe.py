@@ -4,7 +4,7 @@ from importlib import resources
 
 import pytest
 
-from tests.helpers.browser_page import VIEWS, Guest, visits
+from tests.helpers.browser_page import VIEWS, BrowserPage, open_pages
 from tests.helpers.fake_models import NOISE
 
 pytestmark = [pytest.mark.browser, NOISE]
@@ -12,7 +12,7 @@ AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(
 GRAVE = ("serious", "critical")
 
 
-class Visitor(Guest):
+class Visitor(BrowserPage):
     """One visitor, who looks at everything."""
 
     def __init__(self, browser, address, tab, width=1280, scheme="light"):
@@ -56,7 +56,7 @@ FILLED = {"sketch": sketch, "inpaint": inpaint, "codes": codes}
 
 @pytest.fixture
 def visit(address, browser):
-    with visits(Visitor, browser, address) as come:
+    with open_pages(Visitor, browser, address) as come:
         yield come
 
 

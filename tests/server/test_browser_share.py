@@ -6,13 +6,13 @@ import io
 
 import pytest
 
-from tests.helpers.browser_page import VIEWS, Guest, visits
+from tests.helpers.browser_page import VIEWS, BrowserPage, open_pages
 from tests.helpers.fake_models import NOISE
 
 pytestmark = [pytest.mark.browser, NOISE]
 
 
-class Visitor(Guest):
+class Visitor(BrowserPage):
     """One visitor on some tab."""
 
     def __init__(self, browser, address, tab="sketch", link=None, width=1280, scheme="light"):
@@ -34,7 +34,7 @@ class Visitor(Guest):
 
 @pytest.fixture
 def visit(address, browser):
-    with visits(Visitor, browser, address) as come:
+    with open_pages(Visitor, browser, address) as come:
         yield come
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from models import checkpoint, images
 from tabs import common
 from tests.helpers import fake_models
-from tests.helpers.browser_page import VIEWS, Guest, visits
-from tests.helpers.fake_models import NOISE, StandIn, serving
+from tests.helpers.browser_page import VIEWS, BrowserPage, open_pages
+from tests.helpers.fake_models import NOISE, FakeSketchModel, serving
 
 pytestmark = [pytest.mark.browser, NOISE]
 
@@ -19,7 +19,7 @@ ROOF = [(60, 150), (90, 80), (128, 60), (170, 85), (196, 150)]
 FLOOR = [(70, 200), (128, 205), (190, 200)]
 
 
-class Witness(StandIn):
+class Witness(FakeSketchModel):
     """A stand-in that keeps what it was given; `broken` is a checkpoint that does not load."""
 
     def __init__(self):
@@ -49,7 +49,7 @@ def address(model):
         yield url
 
 
-class Studio(Guest):
+class Studio(BrowserPage):
     """One visitor's page, with what it sends."""
 
     def __init__(self, browser, address, model, width=1280, scheme="light", query=""):
@@ -145,7 +145,7 @@ def read(value):
 
 @pytest.fixture
 def visit(address, browser, model):
-    with visits(Studio, browser, address, model) as come:
+    with open_pages(Studio, browser, address, model) as come:
         yield come
         model.broken = False
 

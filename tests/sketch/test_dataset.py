@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.sketch.tokens import DRAW, END, MOVE, STEP, to_points, to_strokes
-from tests.helpers.doodles import (
+from tests.helpers.drawings import (
     DRAWINGS,
     Strokes,
     iou,
-    lawful,
+    no_deadline,
     raster,
     same,
     smooth,
@@ -39,7 +39,7 @@ from training.sketch.dataset import BATCHES_PER_GROUP, Batch, CompletionDataset
 # Sequences of points
 
 
-@lawful
+@no_deadline
 @given(DRAWINGS)
 def test_strokes_come_back_from_their_points(strokes: Strokes):
     points = to_points(strokes, 1000)
@@ -54,7 +54,7 @@ def test_strokes_come_back_from_their_points(strokes: Strokes):
     assert np.array_equal(to_points(back, 1000), points)
 
 
-@lawful
+@no_deadline
 @given(DRAWINGS, st.integers(1, 12))
 def test_a_long_sequence_is_cut(strokes: Strokes, limit: int):
     points = to_points(strokes, 1000)
@@ -159,7 +159,7 @@ def test_the_cache_is_used_until_a_file_changes(tmp_path: Path, monkeypatch: pyt
     folder, cache = write(tmp_path, 6), tmp_path / "some" / "cache"
     data = quickdraw.load_train(folder, cache, workers=1)
     with monkeypatch.context() as patch:
-        patch.setattr(quickdraw, "pool_of", None)
+        patch.setattr(quickdraw, "worker_pool", None)
         again = quickdraw.load_train(folder, cache, workers=1)
     for name in ("points", "stroke_starts", "drawing_starts", "labels"):
         assert np.array_equal(getattr(data, name), getattr(again, name))

@@ -6,7 +6,7 @@ import torch
 
 from models.bf16 import bfloat16_copy
 from models.blocks import KVCache, PointBlock, attention
-from models.images import draw_strokes, shrink, to_ink
+from models.images import downsample, draw_strokes, to_ink
 from models.sketch.cvae import SketchCVAE, SketchCVAEConfig
 from models.sketch.model import MODELS, PACKED, SketchCompleter, gumbel
 from models.sketch.tokens import BINS, DRAW, END, MOVE, Points, SketchConfig
@@ -21,9 +21,9 @@ TABLE = {
 }
 
 
-def stirred(model: torch.nn.Module) -> torch.nn.Module:
+def randomized(model: torch.nn.Module) -> torch.nn.Module:
     """Random weights everywhere; a completer goes on drawing for some points."""
-    random_weights.stirred(model)
+    random_weights.randomized(model)
     if isinstance(model, SketchCompleter):
         with torch.no_grad():
             model.prior.choices.bias[END] -= 3
@@ -42,7 +42,7 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(4)
     drawings = rng.integers(0, 256, (4, 3, 2, 4)).tolist()
     whole, part = (
-        np.stack([shrink(draw_strokes(drawing[:count])) for drawing in drawings])
+        np.stack([downsample(draw_strokes(drawing[:count])) for drawing in drawings])
         for count in (3, 1)
     )
     return to_ink(whole)[:, None], to_ink(part)[:, None]
@@ -73,7 +73,7 @@ def test_every_model_has_its_row():
 
 @pytest.mark.parametrize("kind", TABLE)
 def test_completions_repeat_with_the_seed_and_keep_the_ink(kind: type):
-    model, ink = stirred(TABLE[kind]()), drawing()
+    model, ink = randomized(TABLE[kind]()), drawing()
     one, two = model.complete(ink, count=4, seed=5), model.complete(ink, count=4, seed=5)
     assert one.shape == (4, 64, 64)
     assert one.dtype == torch.float32
@@ -85,7 +85,7 @@ def test_completions_repeat_with_the_seed_and_keep_the_ink(kind: type):
 
 @pytest.mark.parametrize("kind", TABLE)
 def test_temperature_zero_gives_one_picture_and_one_gives_many(kind: type):
-    model, ink = stirred(TABLE[kind]()), drawing()
+    model, ink = randomized(TABLE[kind]()), drawing()
     cold, warm = (model.complete(ink, count=6, temperature=t) for t in (0.0, 1.0))
     torch.testing.assert_close(cold, cold[:1].expand_as(cold), atol=1e-6, rtol=0)
     assert not torch.equal(warm, warm[:1].expand_as(warm))
@@ -93,7 +93,7 @@ def test_temperature_zero_gives_one_picture_and_one_gives_many(kind: type):
 
 @pytest.mark.parametrize("kind", TABLE)
 def test_a_gradient_reaches_every_parameter(kind: type):
-    model = stirred(TABLE[kind]()).train()
+    model = randomized(TABLE[kind]()).train()
     total_loss(model).backward()
     silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
@@ -115,7 +115,7 @@ def test_one_batch_overfits(kind: type):
 
 @pytest.mark.parametrize("memories", [1, 3])
 def test_a_cached_step_equals_the_whole_pass(memories: int):
-    block = stirred(PointBlock(32, 4))
+    block = randomized(PointBlock(32, 4))
     x, memory = torch.randn(3, 10, 32), torch.randn(memories, 7, 32)
     with torch.no_grad():
         cache = KVCache(block.remember(memory), 3, 10)
@@ -133,7 +133,7 @@ def test_attention_in_training_is_that_of_torch():
 
 
 def test_a_point_is_predicted_from_earlier_ones_only():
-    prior, points = stirred(SketchCompleter(TINY)).prior, sequences()
+    prior, points = randomized(SketchCompleter(TINY)).prior, sequences()
     y, label = torch.rand(4, 1, 64, 64), torch.tensor([0, 1, 1, 0])
     with torch.no_grad():
         before = prior(points, y, label)
@@ -153,7 +153,7 @@ def cell_and_inner(x: int, y: int) -> tuple[int, int]:
 
 
 def test_points_nll_is_the_sum_of_categorical_log_probabilities():
-    prior, points = stirred(SketchCompleter(TINY)).prior, sequences()
+    prior, points = randomized(SketchCompleter(TINY)).prior, sequences()
     logits = prior(points, torch.rand(4, 1, 64, 64), torch.tensor([0, 1, 1, 0]))
     by_hand = []
     for row in range(4):
@@ -171,7 +171,7 @@ def test_points_nll_is_the_sum_of_categorical_log_probabilities():
 
 
 def test_any_is_guessed_from_the_partial_drawing():
-    model, ink = stirred(SketchCompleter(TINY)), drawing()
+    model, ink = randomized(SketchCompleter(TINY)), drawing()
     with torch.inference_mode():
         prior = model.fast_copy().prior
         context = prior.context(ink[None, None].to(prior.place))
@@ -188,7 +188,7 @@ def test_any_is_guessed_from_the_partial_drawing():
 
 
 def test_guesses_are_probabilities_likeliest_first():
-    share = stirred(SketchCompleter(TINY)).guess(drawing())
+    share = randomized(SketchCompleter(TINY)).guess(drawing())
     assert set(share) == set(LABELS)
     assert sum(share.values()) == pytest.approx(1, abs=1e-3)
     assert list(share.values()) == sorted(share.values(), reverse=True)
@@ -199,7 +199,7 @@ def test_the_first_completions_do_not_depend_on_how_many_are_asked_for():
 
 
 def test_sequences_of_one_drawing_side_by_side_are_read_as_one_by_one():
-    prior, points = stirred(SketchCompleter(TINY)).prior, sequences()
+    prior, points = randomized(SketchCompleter(TINY)).prior, sequences()
     y, label = torch.rand(2, 1, 64, 64), torch.tensor([0, 1, 1, 0])
     with torch.no_grad():
         together = prior(points, y, label)
@@ -209,7 +209,7 @@ def test_sequences_of_one_drawing_side_by_side_are_read_as_one_by_one():
 
 
 def test_a_step_moves_the_logits_with_the_cell_it_starts_from():
-    prior = stirred(SketchCompleter(TINY)).prior
+    prior = randomized(SketchCompleter(TINY)).prior
     with torch.no_grad():
         of_cells = slice(prior.parts[0], prior.parts[0] + prior.parts[1])
         for parameter in (prior.choices.weight[of_cells], prior.choices.bias[of_cells]):
@@ -227,9 +227,9 @@ def test_a_step_moves_the_logits_with_the_cell_it_starts_from():
 
 
 def test_stroke_bound_is_its_terms():
-    model = stirred(SketchCompleter(SketchConfig(LABELS, 64, 8, 16, 32, 4, 1, 1, 4)))
+    model = randomized(SketchCompleter(SketchConfig(LABELS, 64, 8, 16, 32, 4, 1, 1, 4)))
     points = np.array([(MOVE, 10, 10), (DRAW, 60, 70), (END, 0, 0)])
-    ink = shrink(draw_strokes([[[20, 120], [20, 140]]]))
+    ink = downsample(draw_strokes([[[20, 120], [20, 140]]]))
     y = np.zeros_like(ink)
     columns = Points(*torch.from_numpy(points)[None].unbind(-1))
     p = torch.from_numpy(ink / 255.0).clamp(0.01, 0.99)
@@ -269,7 +269,7 @@ def test_bad_arguments_are_named(arguments: dict, says: str):
 
 
 def test_labels_change_the_completion():
-    model, ink = stirred(SketchCompleter(TINY)), drawing()
+    model, ink = randomized(SketchCompleter(TINY)), drawing()
     cat, sun = (model.complete(ink, label=name, count=8) for name in ("cat", "sun"))
     assert not torch.equal(cat, sun)
 
@@ -284,7 +284,7 @@ def test_configs_refuse_nonsense(wrong: dict):
 
 
 def test_the_bfloat16_copy_answers_as_the_float32_network_does():
-    model = stirred(SketchCompleter(TINY))
+    model = randomized(SketchCompleter(TINY))
     fast = bfloat16_copy(model, [f"prior.{part}" for part in PACKED])
     points, label, (_, y) = sequences(), torch.tensor([0, 1, 1, 0]), pair()
     with torch.inference_mode():
@@ -294,7 +294,7 @@ def test_the_bfloat16_copy_answers_as_the_float32_network_does():
 
 
 def test_training_forgets_the_copy():
-    model, ink = stirred(SketchCompleter(TINY)), drawing()
+    model, ink = randomized(SketchCompleter(TINY)), drawing()
     before = model.complete(ink, temperature=0.0)
     model.train()
     with torch.no_grad():
@@ -304,7 +304,7 @@ def test_training_forgets_the_copy():
 
 
 def test_many_drawings_at_once_are_completed_one_by_one():
-    model = stirred(SketchCompleter(TINY))
+    model = randomized(SketchCompleter(TINY))
     inks = torch.stack([drawing(), drawing().flip(0)])
     both = model.draw(inks, ["cat", "any"], 2, seed=1)
     first = model.complete(inks[0], "cat", 2, seed=1)

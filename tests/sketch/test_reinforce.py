@@ -6,7 +6,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from models.images import draw_strokes, shrink, to_ink
+from models.images import downsample, draw_strokes, to_ink
 from models.sketch.model import SketchCompleter
 from models.sketch.tokens import END, Points, SketchConfig, to_points
 from training.sketch import losses
@@ -21,7 +21,7 @@ def batch(rows: int = 8) -> Batch:
     """Drawings of three strokes, of which the last is missing."""
     rng = np.random.default_rng(4)
     drawings = [list(rng.integers(20, 236, (3, 2, 3))) for _ in range(rows)]
-    partial = np.stack([shrink(draw_strokes(drawing[:2])) for drawing in drawings])
+    partial = np.stack([downsample(draw_strokes(drawing[:2])) for drawing in drawings])
     points = torch.from_numpy(np.stack([to_points(drawing[2:], 12) for drawing in drawings]))
     y = to_ink(partial)[:, None]
     return Batch(y, y, Points(*points.unbind(-1)), torch.arange(rows) % 2, torch.zeros(rows, 0))

@@ -6,7 +6,7 @@ from models.sketch import sampler
 from models.sketch.model import SketchCompleter, gumbel
 from models.sketch.sampler import PointNoise
 from models.sketch.tokens import DRAW, END, MOVE, Points
-from tests.sketch.test_model import TINY, cell_and_inner, stirred
+from tests.sketch.test_model import TINY, cell_and_inner, randomized
 
 
 def noiseless(rows: int) -> PointNoise:
@@ -14,7 +14,7 @@ def noiseless(rows: int) -> PointNoise:
 
 
 def test_cold_sampling_takes_the_likeliest_choice_of_the_forward_pass():
-    prior = stirred(SketchCompleter(TINY)).prior
+    prior = randomized(SketchCompleter(TINY)).prior
     y, label = torch.rand(1, 1, 64, 64), torch.tensor([0])
     with torch.inference_mode():
         drawn = sampler.sample(prior, prior.context(y), label, noiseless(1))
@@ -31,7 +31,7 @@ def test_cold_sampling_takes_the_likeliest_choice_of_the_forward_pass():
 
 
 def test_samples_follow_the_probabilities_of_the_forward_pass():
-    model = stirred(SketchCompleter(TINY))
+    model = randomized(SketchCompleter(TINY))
     y, many = torch.rand(1, 1, 64, 64), 20_000
     for temperature in (0.5, 1.0, 2.0):
         noise = temperature * gumbel(many, 323, 6)[:, None]
@@ -61,7 +61,7 @@ def model_cells(model: SketchCompleter, context: tuple, temperature: float) -> t
 
 
 def test_rows_that_are_dropped_change_nothing_in_the_others():
-    model = stirred(SketchCompleter(TINY))
+    model = randomized(SketchCompleter(TINY))
     noise = PointNoise(*gumbel(40, 12 * 323, 8).unflatten(1, (12, 323)).split((3, 256, 64), -1))
     noise.kind[:30, 2:, END] = torch.inf  # most of them end early
     label = torch.arange(40) % 2

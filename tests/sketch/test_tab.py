@@ -17,7 +17,7 @@ from tabs.components import pad
 from tabs.sketch import render as sketch_view
 from tabs.sketch import tab as sketch
 from tabs.sketch.examples import EXAMPLES
-from tests.helpers.fake_models import NOISE, StandIn, load, serving
+from tests.helpers.fake_models import NOISE, FakeSketchModel, load, serving
 
 pytestmark = NOISE
 HOUSE = [[[40, 40, 128, 216, 216, 40], [220, 110, 30, 110, 220, 220]], [[120], [180]]]
@@ -63,7 +63,7 @@ def test_pad_and_data_set_strokes_give_the_same_tensor():
 
 
 def test_a_completion_put_back_on_the_pad_is_read_as_it_was():
-    ink = StandIn().complete(images.rasterise(HOUSE), count=1)[0].numpy()
+    ink = FakeSketchModel().complete(images.rasterise(HOUSE), count=1)[0].numpy()
     base = pictures.url(sketch_view.grey(ink))
     again = pad.read({"strokes": [], "erase": [], "base": base})
     np.testing.assert_allclose(again, ink, atol=0.5 / 255 + 1e-6)
@@ -290,7 +290,7 @@ def test_live_clears_the_grid_with_the_pad_and_waits_while_it_is_off():
 
 
 def expected(strokes=HOUSE, label="any", count=3, temperature=1.0, seed=0):
-    ink = StandIn().complete(images.rasterise(strokes), label, count, temperature, seed)
+    ink = FakeSketchModel().complete(images.rasterise(strokes), label, count, temperature, seed)
     return (255 * (1 - ink)).round().to(torch.uint8).numpy()
 
 

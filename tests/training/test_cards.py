@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard, ModelCardData, RepoCard, SpaceCardData
 
-from tests.helpers import hub_server
-from tests.helpers.hub_fixtures import HOME, REPO, SENT, held, publish_it
-from tests.helpers.hub_server import Hub
+from tests.helpers import fake_hub
+from tests.helpers.fake_hub import FakeHub
+from tests.helpers.hub_fixtures import HOME, IGNORE_HTTPX_WARNING, REPO, files_at_head, publish_root
 from training import publish
 from training.release import cards
 
-pytestmark = SENT
+pytestmark = IGNORE_HTTPX_WARNING
 
 
 @pytest.mark.parametrize("space", [False, True])
 def test_a_dry_run_shows_everything_and_contacts_nobody(
-    hub: Hub,
+    hub_server: FakeHub,
     root: Path,
     space: bool,
     monkeypatch: pytest.MonkeyPatch,
@@ -36,17 +36,17 @@ def test_a_dry_run_shows_everything_and_contacts_nobody(
     with monkeypatch.context() as patch:
         patch.setattr(socket.socket, "connect", refuse)
         patch.setattr(socket, "getaddrinfo", refuse)
-        publish_it(root, dry_run=True, space=space)
+        publish_root(root, dry_run=True, space=space)
     shown = dict(
         line.split("  ")[::-1][::2] if "  " in line else ("", "")
         for line in re.sub(r"  +[\d,]+  ", "  -  ", capsys.readouterr().out).splitlines()
         if re.match(r"[0-9a-f]{64}  ", line)
     )
-    assert not hub.asked
+    assert not hub_server.asked
     assert not (root / "releases.json").exists()
-    monkeypatch.setenv("HF_TOKEN", hub_server.TOKEN)
-    publish_it(root, space=space)
-    files = held(hub, f"spaces/{REPO}" if space else REPO)
+    monkeypatch.setenv("HF_TOKEN", fake_hub.TOKEN)
+    publish_root(root, space=space)
+    files = files_at_head(hub_server, f"spaces/{REPO}" if space else REPO)
     del files[".gitattributes"]
     assert shown == {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
 
@@ -94,9 +94,9 @@ def test_the_commit_of_a_checkpoint_is_the_one_that_brought_its_weights(tmp_path
     assert cards.commit(tmp_path / "weights") == "uncommitted"
 
 
-def test_the_space_has_what_it_needs_and_no_more(hub: Hub, root: Path) -> None:
-    publish_it(root, space=True)
-    files = held(hub, f"spaces/{REPO}")
+def test_the_space_has_what_it_needs_and_no_more(hub_server: FakeHub, root: Path) -> None:
+    publish_root(root, space=True)
+    files = files_at_head(hub_server, f"spaces/{REPO}")
     tops = {path.split("/")[0] for path in files}
     assert tops == {".gitattributes", *publish.SPACE}
     tracked = subprocess.run(["git", "ls-files"], cwd=HOME, capture_output=True, text=True).stdout

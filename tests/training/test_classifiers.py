@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.images import draw_strokes, shrink
+from models.images import downsample, draw_strokes
 from tabs.sketch.examples import EXAMPLES
 from training.data.quickdraw import CLASSES
 from training.judge import load_judge
@@ -22,7 +22,7 @@ def test_it_binarises_and_judges_one_picture_as_among_many():
     judge = load_judge(SHIPPED)
     rng = np.random.default_rng(0)
     drawings = [list(rng.integers(0, 256, (3, 2, 6))) for _ in range(300)]
-    ink = np.stack([shrink(draw_strokes(drawing)) for drawing in drawings])
+    ink = np.stack([downsample(draw_strokes(drawing)) for drawing in drawings])
     logits, features = judge.judge(ink)
     assert logits.shape == (300, len(CLASSES))
     assert features.shape == (300, 128)
@@ -35,7 +35,7 @@ def test_it_binarises_and_judges_one_picture_as_among_many():
 
 
 def test_first_strokes_of_a_class_speak_for_it():
-    ink = np.stack([shrink(draw_strokes(strokes)) for strokes in EXAMPLES.values()])
+    ink = np.stack([downsample(draw_strokes(strokes)) for strokes in EXAMPLES.values()])
     logits, _ = load_judge(SHIPPED).judge(ink)
     share = np.exp(logits - np.logaddexp.reduce(logits, 1, keepdims=True))
     own = [share[i, CLASSES.index(name)] for i, name in enumerate(EXAMPLES)]

@@ -16,7 +16,7 @@ from models import checkpoint
 from models.codes.vqvae import CodesConfig
 from models.hub import CheckpointError
 from tests.helpers.fake_datasets import write_mnist, write_quickdraw
-from tests.helpers.interrupted_runs import outcome
+from tests.helpers.interrupted_runs import run_outputs
 from training import train_codes
 from training.codes import config as codes_plan
 from training.data import mnist, quickdraw
@@ -113,7 +113,7 @@ def test_a_run_on_a_full_disk_stops_and_goes_on(data_dir: Path, tmp_path: Path, 
     steps = until_there_is_room(data_dir, run, give, range(64_000, 2_000_000, 24_576))
     assert len(steps) >= 5
     assert len(set(steps)) >= 3
-    assert outcome(run, "codes-digits") == outcome(tmp_path / "whole", "codes-digits")
+    assert run_outputs(run, "codes-digits") == run_outputs(tmp_path / "whole", "codes-digits")
 
 
 def test_a_run_whose_files_may_not_grow_stops_and_goes_on(
@@ -123,21 +123,21 @@ def test_a_run_whose_files_may_not_grow_stops_and_goes_on(
     run = tmp_path / "run"
     steps = until_there_is_room(data_dir, run, largest_file, range(1_000, 200_000, 8_000))
     assert len(steps) >= 3
-    assert outcome(run, "codes-digits") == outcome(tmp_path / "whole", "codes-digits")
+    assert run_outputs(run, "codes-digits") == run_outputs(tmp_path / "whole", "codes-digits")
 
 
 def test_a_read_only_disk_keeps_all_and_goes_on(data_dir: Path, small_disk: Path):
     run = small_disk / "run"
     mount("-o", "remount,size=64m", small_disk)
     train_codes.main(config(data_dir, run))
-    before = outcome(run, "codes-digits")
+    before = run_outputs(run, "codes-digits")
     mount("-o", "remount,ro", small_disk)
     for folder in (run, small_disk / "new"):
         with pytest.raises(OSError, match=r"Read-only file system.*make its folder writable and"):
             train_codes.main(config(data_dir, folder))
     mount("-o", "remount,rw", small_disk)
     train_codes.main(config(data_dir, run))
-    assert outcome(run, "codes-digits") == before
+    assert run_outputs(run, "codes-digits") == before
 
 
 def test_decoded_data_that_finds_no_room_is_no_cache(tmp_path: Path, largest_file: Give):

@@ -44,11 +44,11 @@ def test_one_bit_of_the_state_is_seen():
 def test_a_kill_while_data_is_prepared_leaves_no_process():
     script = """
 import os, time
-from training.data.workers import pool_of
+from training.engine.workers import worker_pool
 def work(i):
     os.write(1, f"{os.getpid()}\\n".encode())
     time.sleep(100 * i)
-with pool_of(2) as pool:
+with worker_pool(2) as pool:
     list(pool.map(work, (0, 1)))
 """
     with subprocess.Popen(

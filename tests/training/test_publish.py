@@ -12,29 +12,37 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from models import checkpoint
+from models import checkpoint, hub
 from models.hub import CheckpointError
-from tests.helpers import hub_server
-from tests.helpers.hub_fixtures import HOME, REPO, SENT, bare, content, held, publish_it
-from tests.helpers.hub_server import Hub
+from tests.helpers import fake_hub
+from tests.helpers.fake_hub import FakeHub
+from tests.helpers.hub_fixtures import (
+    HOME,
+    IGNORE_HTTPX_WARNING,
+    REPO,
+    clone_without_weights,
+    content,
+    files_at_head,
+    publish_root,
+)
 from tests.test_checkpoint import same, tiny
 from training import publish
 from training.publish import Config
 
-pytestmark = SENT
+pytestmark = IGNORE_HTTPX_WARNING
 
 
 def test_all_checkpoints_come_back_bit_for_bit(
-    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    hub_server: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "checkpoints"
     shutil.copytree(checkpoint.ROOT, root, ignore=lambda *_: {"releases.json"})
     names = sorted(path.name for path in root.iterdir())
-    publish_it(root)
+    publish_root(root)
     pins = json.loads((root / "releases.json").read_text())
-    assert pins["revision"] == hub.repos[REPO].commits[-1][0]
+    assert pins["revision"] == hub_server.repos[REPO].commits[-1][0]
     assert sorted(pins["checkpoints"]) == names
-    clone = bare(root)
+    clone = clone_without_weights(root)
     for name in names:
         assert content(hub.pull(name, clone)) == content(root / name)
         for file, data in content(root / name).items():
@@ -44,10 +52,18 @@ def test_all_checkpoints_come_back_bit_for_bit(
         torch.equal(a, b)
         for a, b in zip(fetched.state_dict().values(), local.state_dict().values(), strict=True)
     )
-    before = hub.sent, len(hub.repos[REPO].commits), (root / "releases.json").stat().st_mtime_ns
-    publish_it(root)
+    before = (
+        hub_server.sent,
+        len(hub_server.repos[REPO].commits),
+        (root / "releases.json").stat().st_mtime_ns,
+    )
+    publish_root(root)
     assert "nothing to do" in capsys.readouterr().out
-    after = hub.sent, len(hub.repos[REPO].commits), (root / "releases.json").stat().st_mtime_ns
+    after = (
+        hub_server.sent,
+        len(hub_server.repos[REPO].commits),
+        (root / "releases.json").stat().st_mtime_ns,
+    )
     assert before == after
 
 
@@ -66,13 +82,13 @@ def test_all_checkpoints_come_back_bit_for_bit(
     ],
 )
 def test_a_fault_on_the_way_there_is_survived(
-    hub: Hub, root: Path, request_: str, fault: str
+    hub_server: FakeHub, root: Path, request_: str, fault: str
 ) -> None:
-    hub.faults = [(request_, fault)]
-    publish_it(root)
-    assert not hub.faults
-    assert len(hub.repos[REPO].commits) == 2  # the Hub's own, and one of ours
-    files = held(hub)
+    hub_server.faults = [(request_, fault)]
+    publish_root(root)
+    assert not hub_server.faults
+    assert len(hub_server.repos[REPO].commits) == 2  # the Hub's own, and one of ours
+    files = files_at_head(hub_server)
     assert {p: d for p, d in files.items() if "/" in p} == {
         f"{folder.name}/{name}": data
         for folder in root.iterdir()
@@ -81,95 +97,101 @@ def test_a_fault_on_the_way_there_is_survived(
     }
     assert (
         json.loads((root / "releases.json").read_text())["revision"]
-        == (hub.repos[REPO].commits[-1][0])
+        == (hub_server.repos[REPO].commits[-1][0])
     )
 
 
-def test_an_upload_that_breaks_in_mid_file_is_sent_again(hub: Hub, root: Path) -> None:
-    hub.faults = [("PUT /lfs/", "half"), ("PUT /lfs/", "half")]
-    publish_it(root)
-    assert not hub.faults
-    assert content(hub.pull("tiny-wide", bare(root))) == content(root / "tiny-wide")
+def test_an_upload_that_breaks_in_mid_file_is_sent_again(hub_server: FakeHub, root: Path) -> None:
+    hub_server.faults = [("PUT /lfs/", "half"), ("PUT /lfs/", "half")]
+    publish_root(root)
+    assert not hub_server.faults
+    assert content(hub.pull("tiny-wide", clone_without_weights(root))) == content(
+        root / "tiny-wide"
+    )
 
 
 def test_a_wrong_token_is_one_sentence_and_one_try(
-    hub: Hub, root: Path, monkeypatch: pytest.MonkeyPatch
+    hub_server: FakeHub, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     with pytest.raises(RuntimeError, match=r"answers 401 .*`hf auth login`, or set HF_TOKEN") as e:
-        publish_it(root)
+        publish_root(root)
     assert "\n" not in str(e.value)
-    assert hub.count("POST /api/repos/create") == 1
-    assert not hub.repos
+    assert hub_server.count("POST /api/repos/create") == 1
+    assert not hub_server.repos
     assert not (root / "releases.json").exists()
 
 
 def test_without_a_token_nobody_is_asked(
-    hub: Hub, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    hub_server: FakeHub, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     with pytest.raises(ValueError, match=r"no token.*`hf auth login`, or set HF_TOKEN"):
-        publish_it(root)
-    assert not hub.asked
+        publish_root(root)
+    assert not hub_server.asked
 
 
-def test_a_run_that_was_stopped_goes_on(hub: Hub, root: Path) -> None:
-    hub.faults = [("POST /api/models/.*/commit/", "500")] * hub.TRIES
+def test_a_run_that_was_stopped_goes_on(hub_server: FakeHub, root: Path) -> None:
+    hub_server.faults = [("POST /api/models/.*/commit/", "500")] * hub.TRIES
     with pytest.raises(RuntimeError, match=r"answers 500 .*the same command goes on"):
-        publish_it(root)
+        publish_root(root)
     assert not (root / "releases.json").exists()
-    uploads, sent = hub.count("PUT /lfs/"), hub.sent
-    publish_it(root)
-    assert hub.count("PUT /lfs/") == uploads == 2
-    assert hub.sent - sent < 20_000  # the small files only
-    assert same(checkpoint.load("tiny", bare(root)), tiny())
+    uploads, sent = hub_server.count("PUT /lfs/"), hub_server.sent
+    publish_root(root)
+    assert hub_server.count("PUT /lfs/") == uploads == 2
+    assert hub_server.sent - sent < 20_000  # the small files only
+    assert same(checkpoint.load("tiny", clone_without_weights(root)), tiny())
 
 
-def test_only_what_changed_is_sent_and_what_is_gone_is_removed(hub: Hub, root: Path) -> None:
-    publish_it(root)
-    uploads = hub.count("PUT /lfs/")
+def test_only_what_changed_is_sent_and_what_is_gone_is_removed(
+    hub_server: FakeHub, root: Path
+) -> None:
+    publish_root(root)
+    uploads = hub_server.count("PUT /lfs/")
     (root / "tiny" / "metrics.json").unlink()
     checkpoint.save(root / "tiny", tiny(1))
-    publish_it(root)
-    assert hub.count("PUT /lfs/") == uploads + 1
-    assert "tiny/metrics.json" not in held(hub)
-    assert ".gitattributes" in held(hub)
-    assert same(checkpoint.load("tiny", bare(root)), tiny(1))
+    publish_root(root)
+    assert hub_server.count("PUT /lfs/") == uploads + 1
+    assert "tiny/metrics.json" not in files_at_head(hub_server)
+    assert ".gitattributes" in files_at_head(hub_server)
+    assert same(checkpoint.load("tiny", clone_without_weights(root)), tiny(1))
 
 
-def test_a_repository_that_was_lost_is_made_and_pinned_again(hub: Hub, root: Path) -> None:
-    publish_it(root)
-    hub.repos.clear()
+def test_a_repository_that_was_lost_is_made_and_pinned_again(
+    hub_server: FakeHub, root: Path
+) -> None:
+    publish_root(root)
+    hub_server.repos.clear()
     (root / "releases.json").write_text("damaged")
-    publish_it(root)
-    assert same(checkpoint.load("tiny", bare(root)), tiny())
+    publish_root(root)
+    assert same(checkpoint.load("tiny", clone_without_weights(root)), tiny())
 
 
-def test_a_broken_checkpoint_is_not_published(hub: Hub, root: Path) -> None:
+def test_a_broken_checkpoint_is_not_published(hub_server: FakeHub, root: Path) -> None:
     weights = root / "tiny" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="incomplete or altered"):
-        publish_it(root)
+        publish_root(root)
     (root / "tiny-wide" / "README.md").unlink()
     shutil.rmtree(root / "tiny")
     with pytest.raises(ValueError, match=r"has no README\.md"):
-        publish_it(root)
+        publish_root(root)
     shutil.rmtree(root / "tiny-wide")
     with pytest.raises(ValueError, match="no checkpoint in"):
-        publish_it(root)
+        publish_root(root)
     for name in ("latent-studio", "me/a/b", "https://me/a", "me/"):
         with pytest.raises(ValueError, match=r"is no repository: give --repo-id OWNER/NAME"):
             publish.main(Config(name, checkpoints=root))
-    assert not hub.asked
+    assert not hub_server.asked
 
 
-def test_the_commands_themselves(hub: Hub, tmp_path: Path) -> None:
+def test_the_commands_themselves(hub_server: FakeHub, tmp_path: Path) -> None:
     """As a user types them: another process, everything from the environment, no stack trace."""
     small = tmp_path / "small"
     shutil.copytree(checkpoint.ROOT / "codes-digits", small / "codes-digits")
     known = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HOME)}
-    known |= hub_server.environment(hub, tmp_path / "home")
+    known |= fake_hub.environment(hub_server, tmp_path / "home")
 
     def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         env = known | variables
@@ -178,7 +200,7 @@ def test_the_commands_themselves(hub: Hub, tmp_path: Path) -> None:
 
     ask = ["training/publish.py", "--repo-id", REPO, "--checkpoints", str(small)]
     shown = run(*ask, "--dry-run")
-    assert (shown.returncode, hub.asked) == (0, [])
+    assert (shown.returncode, hub_server.asked) == (0, [])
     assert "codes-digits/model.safetensors" in shown.stdout
     refused = run(*ask, HF_TOKEN="hf_wrong")
     assert refused.returncode == 1
@@ -189,7 +211,7 @@ def test_the_commands_themselves(hub: Hub, tmp_path: Path) -> None:
     shutil.rmtree(small / "codes-digits")
     load = f"""
 from pathlib import Path
-from models import checkpoint
+from models import checkpoint, hub
 print(type(checkpoint.load("codes-digits", Path({str(small)!r}))).__name__)
 """
     fetched = run("-c", load)

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.images import CANVAS
-from tests.helpers.doodles import (
+from tests.helpers.drawings import (
     COORDINATES,
     DRAWINGS,
     FRACTIONS,
     Strokes,
     distance,
-    doodle,
-    lawful,
     length,
+    no_deadline,
+    random_strokes,
     same,
-    strokes_of,
+    stroke_strategy,
 )
 from training.data.quickdraw import TOLERANCE_PX
 from training.data.stroke_crops import (
@@ -33,7 +33,7 @@ from training.data.stroke_crops import (
 # Cutting
 
 
-@lawful
+@no_deadline
 @given(DRAWINGS, FRACTIONS)
 def test_the_two_parts_of_a_cut_are_the_drawing(strokes: Strokes, fraction: float):
     first, rest = split_by_length(strokes, fraction)
@@ -50,7 +50,7 @@ def test_the_two_parts_of_a_cut_are_the_drawing(strokes: Strokes, fraction: floa
     assert same([*first[:-1], whole, *rest[1:]], strokes)
 
 
-@lawful
+@no_deadline
 @given(DRAWINGS)
 def test_nothing_is_left_of_a_whole_drawing(strokes: Strokes):
     first, rest = split_by_length(strokes, 1.0)
@@ -110,7 +110,7 @@ def test_a_rectangle_is_of_some_size_and_holds_ink():
     rng = np.random.default_rng(8)
     sides = []
     for _ in range(300):
-        strokes = doodle(rng)
+        strokes = random_strokes(rng)
         low, high = random_rectangle(strokes, rng)
         points = np.concatenate(strokes, 1).T
         assert ((points > low) & (points < high)).all(1).any()
@@ -122,8 +122,8 @@ def test_a_rectangle_is_of_some_size_and_holds_ink():
 CORNERS = st.tuples(*[st.tuples(COORDINATES, COORDINATES)] * 2).map(lambda pair: np.sort(pair, 0))
 
 
-@lawful
-@given(strokes_of(8), CORNERS)
+@no_deadline
+@given(stroke_strategy(8), CORNERS)
 def test_what_is_inside_is_what_dense_sampling_finds(stroke: np.ndarray, corners: np.ndarray):
     low, high = corners
     runs = clip_to_rectangle([stroke], low, high)
@@ -141,8 +141,8 @@ def test_what_is_inside_is_what_dense_sampling_finds(stroke: np.ndarray, corners
     assert length(runs) == pytest.approx(expected, abs=length([stroke]) / samples + 1e-6)
 
 
-@lawful
-@given(strokes_of(8), CORNERS)
+@no_deadline
+@given(stroke_strategy(8), CORNERS)
 def test_a_run_ends_with_its_stroke_or_at_a_side(stroke: np.ndarray, corners: np.ndarray):
     for run in clip_to_rectangle([stroke], *corners):
         for end, of_stroke in ((run[:, 0], stroke[:, 0]), (run[:, -1], stroke[:, -1])):
@@ -150,7 +150,7 @@ def test_a_run_ends_with_its_stroke_or_at_a_side(stroke: np.ndarray, corners: np
             assert at_side or np.allclose(end, of_stroke)
 
 
-@lawful
+@no_deadline
 @given(DRAWINGS)
 def test_strokes_wholly_inside_stay_as_they_are(strokes: Strokes):
     runs = clip_to_rectangle(strokes, np.zeros(2), np.full(2, 255.0))
@@ -192,8 +192,8 @@ def test_runs_inside_a_square(stroke: list[list[float]], expected: list[list[lis
 # Fewer points
 
 
-@lawful
-@given(strokes_of(12), st.sampled_from([0.0, 1.0, TOLERANCE_PX, 40.0]))
+@no_deadline
+@given(stroke_strategy(12), st.sampled_from([0.0, 1.0, TOLERANCE_PX, 40.0]))
 def test_points_left_out_are_near_the_simplified_stroke(stroke: np.ndarray, tolerance: float):
     kept = simplify(stroke, tolerance)
     assert np.array_equal(kept[:, 0], stroke[:, 0])

@@ -18,7 +18,7 @@ from models.sketch.cvae import SketchCVAEConfig
 from models.sketch.model import SketchCompleter
 from models.sketch.tokens import SketchConfig
 from tests.helpers.fake_datasets import write_quickdraw
-from tests.helpers.interrupted_runs import STOPS, outcome, stopped_and_resumed
+from tests.helpers.interrupted_runs import INTERRUPTIONS, run_interrupted, run_outputs
 from training import train_sketch
 from training.data import quickdraw
 from training.engine.run_state import load_state, save_state
@@ -57,15 +57,15 @@ def config(data_dir: Path, run: Path, **changes: object) -> sketch_plan.Config:
 
 @pytest.mark.parametrize(
     ("architecture", "stop"),
-    [("strokes", (EMA, "update", 4)), ("strokes", STOPS[1]), ("paper", STOPS[0])],
+    [("strokes", (EMA, "update", 4)), ("strokes", INTERRUPTIONS[1]), ("paper", INTERRUPTIONS[0])],
 )
 def test_a_resumed_run_equals_the_unbroken_one(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, stop: tuple
 ):
     train_sketch.main(config(data_dir, tmp_path / "whole", architecture=architecture))
     cfg = config(data_dir, tmp_path / "broken", architecture=architecture)
-    assert stopped_and_resumed(monkeypatch, *stop, lambda: train_sketch.main(cfg)) >= 1
-    assert outcome(tmp_path / "broken", "sketch") == outcome(tmp_path / "whole", "sketch")
+    assert run_interrupted(monkeypatch, *stop, lambda: train_sketch.main(cfg)) >= 1
+    assert run_outputs(tmp_path / "broken", "sketch") == run_outputs(tmp_path / "whole", "sketch")
 
 
 def test_kill_9_then_the_same_command_goes_on(data_dir: Path, tmp_path: Path):
@@ -89,7 +89,7 @@ def test_kill_9_then_the_same_command_goes_on(data_dir: Path, tmp_path: Path):
     again = [str(part).replace(str(run), str(whole)) for part in command]
     done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert outcome(run, "sketch") == outcome(whole, "sketch")
+    assert run_outputs(run, "sketch") == run_outputs(whole, "sketch")
 
 
 def launched(data_dir: Path, out: Path, processes: int) -> dict:
@@ -124,7 +124,7 @@ def test_other_settings_and_a_second_run_are_refused(data_dir: Path, tmp_path: P
     train_sketch.main(cfg)
     with pytest.raises(ValueError, match="seed 0, now 1"):
         train_sketch.main(replace(cfg, seed=1))
-    hold = "import sys, pathlib; from training import common\n"
+    hold = "import sys, pathlib; from training.engine.run_state import run_lock\n"
     hold += "with run_lock(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", hold, tmp_path],

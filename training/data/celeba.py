@@ -16,7 +16,7 @@ from PIL import Image
 from models.face_alignment import ALIGNED_SIZE, CROP_BOX
 from training.data.quickdraw import Split
 from training.engine.run_state import atomic_write
-from training.engine.workers import pool_of
+from training.engine.workers import worker_pool
 
 FILES = {
     "list_attr_celeba.txt": "40 attributes of each photograph",
@@ -152,7 +152,7 @@ def _pictures(
     if kept is not None and kept.exists():
         with np.load(kept) as file:
             return file["images"], file["readable"]
-    with pool_of(workers) as pool:
+    with worker_pool(workers) as pool:
         found = list(pool.map(decode, [folder / name for name in names], chunksize=64))
     readable = np.array([picture is not None for picture in found])
     if not readable.all():

@@ -17,10 +17,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
-from models.images import CANVAS, draw_strokes, shrink
+from models.images import CANVAS, downsample, draw_strokes
 from training.data.stroke_crops import Strokes, simplify, split_by_length
 from training.engine.run_state import atomic_write
-from training.engine.workers import pool_of
+from training.engine.workers import worker_pool
 
 CLASSES = (
     "airplane", "alarm clock", "apple", "backpack", "bicycle", "book", "butterfly", "cactus",
@@ -118,8 +118,8 @@ def rasterize_split(
     """Full drawings, their first `fraction` by arc length, and labels; ValueError without any."""
     full, partial, labels = [], [], []
     for label, strokes in read_split(folder, split):
-        full.append(shrink(draw_strokes(strokes)))
-        partial.append(shrink(draw_strokes(split_by_length(strokes, fraction)[0])))
+        full.append(downsample(draw_strokes(strokes)))
+        partial.append(downsample(draw_strokes(split_by_length(strokes, fraction)[0])))
         labels.append(label)
     if not labels:
         raise ValueError(f"no drawing of the {split} split in {folder}: fetch more drawings")
@@ -169,7 +169,7 @@ def load_train(folder: Path, cache: Path | None = None, workers: int = 2) -> Pac
     if cache is not None and (cache / name).exists():
         with np.load(cache / name) as arrays:
             return PackedDrawings(**arrays)
-    with pool_of(workers) as pool:
+    with worker_pool(workers) as pool:
         classes = list(pool.map(_simplified, [folder] * len(CLASSES), CLASSES))
     for word, drawings in zip(CLASSES, classes, strict=True):
         if not drawings:

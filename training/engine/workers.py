@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 
-def pool_of(workers: int) -> ProcessPoolExecutor:
+def worker_pool(workers: int) -> ProcessPoolExecutor:
     """A pool whose processes end within a second of a kill -9 of ours; else they wait for ever."""
     return ProcessPoolExecutor(workers, initializer=_watch, initargs=(os.getpid(),))
 

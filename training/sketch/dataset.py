@@ -11,7 +11,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from models.images import draw_strokes, shrink, to_ink
+from models.images import downsample, draw_strokes, to_ink
 from models.sketch.tokens import END, Points, to_points
 from training.data import stroke_crops
 from training.data.quickdraw import TOLERANCE_PX, PackedDrawings, Split, read_split
@@ -59,13 +59,13 @@ def make_example(
             kept, missing = stroke_crops.split_by_length(strokes, fraction)
         else:
             kept, missing = stroke_crops.random_subset(strokes, rng)
-        return strokes, shrink(draw_strokes(kept)), missing
+        return strokes, downsample(draw_strokes(kept)), missing
     low, high = stroke_crops.random_rectangle(strokes, rng)
     canvas = draw_strokes(strokes).copy()
     left, top = low.round().astype(int).clip(0)
     right, bottom = high.round().astype(int).clip(0)
     canvas[top:bottom, left:right] = 0
-    return strokes, shrink(canvas), stroke_crops.clip_to_rectangle(strokes, low, high)
+    return strokes, downsample(canvas), stroke_crops.clip_to_rectangle(strokes, low, high)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class CompletionDataset(Dataset):
         for i in chosen.tolist():
             full, partial, missing = make_example(self.drawings[i], rng)
             points = to_points(missing, self.max_points)
-            x = shrink(draw_strokes(full)) if self.render_full else partial
+            x = downsample(draw_strokes(full)) if self.render_full else partial
             rows.append((x, partial, points, self.drawings.labels[i]))
         rows.sort(key=lambda row: len(row[2]))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + g)

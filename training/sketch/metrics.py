@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.images import draw_strokes, shrink, to_ink
+from models.images import downsample, draw_strokes, to_ink
 from models.sketch.cvae import SketchCVAE
 from models.sketch.model import SketchCompleter
 from models.sketch.tokens import ANY, Points, to_strokes
@@ -103,7 +103,7 @@ def stroke_bound(
     likelihood = -points_nll(logits, columns)
     if label == ANY:
         likelihood = (logits.label[0].log_softmax(-1) + likelihood).logsumexp(0)
-    drawn = to_ink(shrink(draw_strokes(to_strokes(points)))).maximum(y[0, 0])
+    drawn = to_ink(downsample(draw_strokes(to_strokes(points)))).maximum(y[0, 0])
     p = drawn.clamp(slack, 1 - slack)
     nll = F.binary_cross_entropy(p, to_ink(x), reduction="sum")
     return float(likelihood.sum() - nll)

@@ -46,7 +46,7 @@ class Repo:
 
 
 @dataclass
-class Hub:
+class FakeHub:
     """All that it holds; `faults` are (pattern of "METHOD /path", fault), each used once."""
 
     url: str = ""
@@ -74,7 +74,7 @@ class Server(ThreadingHTTPServer):
     """Waits for its threads when it closes, so that no test leaks a socket."""
 
     daemon_threads = False
-    hub: Hub
+    hub: FakeHub
 
     def handle_error(self, *_: object) -> None:
         """A client that goes away is part of these tests; anything else is a bug here."""
@@ -293,10 +293,10 @@ ROUTES = {
 
 
 @contextmanager
-def serving() -> Iterator[Hub]:
+def serving() -> Iterator[FakeHub]:
     """An empty Hub on a free port."""
     with Server(("127.0.0.1", 0), Handler) as server:
-        server.hub = Hub(f"http://127.0.0.1:{server.server_port}")
+        server.hub = FakeHub(f"http://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -306,10 +306,10 @@ def serving() -> Iterator[Hub]:
             server.shutdown()
             thread.join()
     if server.hub.bugs:
-        raise ExceptionGroup("the stand-in is broken", server.hub.bugs)
+        raise ExceptionGroup("the fake Hub is broken", server.hub.bugs)
 
 
-def point_at(hub: Hub, monkeypatch: pytest.MonkeyPatch, cache: object) -> None:
+def point_at(hub: FakeHub, monkeypatch: pytest.MonkeyPatch, cache: object) -> None:
     """Make huggingface_hub of this process talk to `hub` only, and forget what it knows."""
     huggingface_hub.close_session()
     template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
@@ -325,7 +325,7 @@ def point_at(hub: Hub, monkeypatch: pytest.MonkeyPatch, cache: object) -> None:
     monkeypatch.delenv("LATENT_STUDIO_REPO", raising=False)
 
 
-def environment(hub: Hub, cache: object) -> dict[str, str]:
+def environment(hub: FakeHub, cache: object) -> dict[str, str]:
     """The same for another process."""
     return {
         "HF_ENDPOINT": hub.url,

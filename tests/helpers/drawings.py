@@ -7,26 +7,26 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from models.images import CANVAS, draw_strokes, shrink
+from models.images import CANVAS, downsample, draw_strokes
 
 Strokes = list[np.ndarray]
-lawful = settings(deadline=None)
+no_deadline = settings(deadline=None)
 
 # Few places, so that points, lines and sides fall together; and sixteenths of a pixel in between.
 COORDINATES = st.sampled_from([0.0, 64, 128, 192]) | st.integers(0, 255 * 16).map(lambda i: i / 16)
 FRACTIONS = st.floats(0, 1)
 
 
-def strokes_of(points: int) -> st.SearchStrategy[np.ndarray]:
+def stroke_strategy(points: int) -> st.SearchStrategy[np.ndarray]:
     """Strokes of up to so many points."""
     rows = st.lists(st.tuples(COORDINATES, COORDINATES), min_size=1, max_size=points)
     return rows.map(lambda row: np.array(row, float).T)
 
 
-DRAWINGS = st.lists(strokes_of(6), min_size=1, max_size=4)
+DRAWINGS = st.lists(stroke_strategy(6), min_size=1, max_size=4)
 
 
-def doodle(rng: np.random.Generator, strokes: int = 4) -> Strokes:
+def random_strokes(rng: np.random.Generator, strokes: int = 4) -> Strokes:
     """Random strokes of 2 to 12 points within the frame."""
     return [rng.integers(0, CANVAS, (2, rng.integers(2, 13))).astype(float) for _ in range(strokes)]
 
@@ -53,7 +53,7 @@ def same(one: Sequence[np.ndarray], two: Sequence[np.ndarray]) -> bool:
 
 def raster(strokes: Sequence[np.ndarray]) -> np.ndarray:
     """Ink of the networks' size."""
-    return shrink(draw_strokes(strokes))
+    return downsample(draw_strokes(strokes))
 
 
 def iou(one: np.ndarray, two: np.ndarray) -> float:
