@@ -5,30 +5,20 @@ import threading
 
 import gradio as gr
 
-from tabs import common, share
+from tabs import permalink, theme
 from tabs.codes import tab as codes
+from tabs.components import custom_html
 from tabs.inpaint import tab as inpaint
 from tabs.server import blocks, cleanup, limits
 from tabs.sketch import tab as sketch
 
-ACCENT = gr.themes.Color(
-    c50="#fff4ed", c100="#ffe5d5", c200="#fec7aa", c300="#fda174", c400="#f9723c", c500="#de4914",
-    c600="#c93f0e", c700="#a6310c", c800="#852a11", c900="#6c2511", c950="#3a1006",
-)  # fmt: skip
-THEME = gr.themes.Base(
-    primary_hue=ACCENT,
-    neutral_hue="stone",
-    font=[gr.themes.Font(name) for name in ("ui-sans-serif", "system-ui", "sans-serif")],
-    font_mono=[gr.themes.Font(name) for name in ("ui-monospace", "monospace")],
-    radius_size=gr.themes.sizes.radius_lg,
-)
 HEADER = """# Latent Studio
 Small latent-variable models to see and touch: finish a drawing, fill a hole in a face, take a
 picture's codes apart."""
 CREDIT = """Trained on Google's [Quick, Draw!](https://github.com/googlecreativelab/quickdraw-dataset)
 drawings, [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), on MNIST's digits, and on
 CelebA's faces, for non-commercial research. What you send is deleted within two hours."""
-TABS = dict(zip(share.TABS, (sketch, inpaint, codes), strict=True))
+TABS = dict(zip(permalink.TABS, (sketch, inpaint, codes), strict=True))
 
 
 def build() -> gr.Blocks:
@@ -40,7 +30,9 @@ def build() -> gr.Blocks:
                 with gr.Tab(stem.title(), id=stem):
                     tab.build()
         gr.Markdown(CREDIT, elem_classes="credit")
-        demo.load(share.opened, None, shown, api_visibility="private", show_progress="hidden")
+        demo.load(
+            permalink.select_tab, None, shown, api_visibility="private", show_progress="hidden"
+        )
     # 32 wait 2.5 s on two cores; one model at a time keeps the order of a visitor's events.
     return demo.queue(max_size=32, default_concurrency_limit=1, api_open=False)
 
@@ -50,8 +42,9 @@ def launch(demo: gr.Blocks, **where) -> threading.Thread:
     anywhere = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
     demo.launch(
         server_name=os.environ.get("GRADIO_SERVER_NAME") or anywhere,
-        theme=THEME,
-        css_paths=[common.ASSETS / "studio.css", common.ASSETS / "codes.css"],
+        theme=theme.theme(),
+        css=theme.css_variables(),
+        css_paths=sorted(custom_html.FOLDER.glob("*.css")),
         footer_links=["api", "settings"],
         run_history=False,
         max_file_size="8mb",

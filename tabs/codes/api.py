@@ -8,20 +8,21 @@ from gradio.context import Context
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
-from tabs import common
 from tabs.codes import board as codes_board
 from tabs.codes import pictures as codes_picture
 from tabs.codes import render as codes_view
 from tabs.codes.board import Board
 from tabs.codes.pictures import MAX_GRIDS
-from tabs.common import MAX_SEED, choice, number, problem
-from tabs.pictures import png
+from tabs.image_encoding import encode_png
+from tabs.server.uploads import accept_uploads_only
+from tabs.validation import MAX_SEED, check_choice, check_number, user_error
 
 MAX_TEMPERATURE = 2.0
 
 
 def _file(drawn, kind: str, name: str) -> dict:
-    path = save_bytes_to_cache(png(codes_view.pixels(drawn, kind)), name, get_upload_folder())
+    png = encode_png(codes_view.pixels(drawn, kind))
+    path = save_bytes_to_cache(png, name, get_upload_folder())
     return gr.FileData(path=path, orig_name=Path(path).name).model_dump()
 
 
@@ -30,10 +31,10 @@ def sample(
 ):
     """`count` grids from the prior of a kind, all arguments checked."""
     config = codes_picture.model(kind).config
-    seed = number(seed, "Seed", 0, MAX_SEED, whole=True)
-    temperature = number(temperature, "Temperature", 0, MAX_TEMPERATURE)
-    top_k = number(top_k, "Top-k", 0, config.codes, whole=True)
-    label = choice(label, "Label", ("any", *config.names))
+    seed = check_number(seed, "Seed", 0, MAX_SEED, whole=True)
+    temperature = check_number(temperature, "Temperature", 0, MAX_TEMPERATURE)
+    top_k = check_number(top_k, "Top-k", 0, config.codes, whole=True)
+    label = check_choice(label, "Label", ("any", *config.names))
     asked = None if label == "any" else label
     prior = codes_picture.prior(kind)
     return prior.sample(count, asked, keep, temperature, top_k or None, seed)
@@ -46,14 +47,14 @@ def completion(
     config = codes_picture.model(kind).config
     keep = edited.clone()
     if int(keep.max()) >= config.codes:
-        raise problem("The prior knows no negated codes: negate to the nearest ones instead.")
+        raise user_error("The prior knows no negated codes: negate to the nearest ones instead.")
     if tuple(keep.shape) != (config.grid, config.grid):
-        raise problem(f"The prior completes grids of {config.grid}x{config.grid} codes only.")
+        raise user_error(f"The prior completes grids of {config.grid}x{config.grid} codes only.")
     places = []
     for cell in cells[: config.grid**2]:
         if not isinstance(cell, list) or len(cell) != 2:
-            raise problem("An open cell must be [column, row].")
-        x, y = (number(v, "An open cell", 0, config.grid - 1, whole=True) for v in cell)
+            raise user_error("An open cell must be [column, row].")
+        x, y = (check_number(v, "An open cell", 0, config.grid - 1, whole=True) for v in cell)
         keep[y, x] = -1
         places.append((x, y))
     drawn = sample(kind, label, temperature, top_k, seed, 1, keep)[0]
@@ -94,7 +95,7 @@ def edit_codes(codes: list, edits: str, kind: str = "digits", second: list | Non
     first = codes_picture.fitting(codes, "`codes`", kind)
     other = first if second is None else codes_picture.fitting(second, "`second`", kind)
     if not isinstance(edits, str) or len(edits) > 200_000:
-        raise problem("`edits` must be a text, a line an edit.")
+        raise user_error("`edits` must be a text, a line an edit.")
     made = codes_board.drawn(Board(kind, first, other, edits.splitlines(), []))
     return {
         "codes": made.edited.tolist(),
@@ -120,7 +121,7 @@ def sample_codes(
     gives the same grids. Returns {"codes": grids, "pictures": PNG files}.
     """
     codes_picture.known(kind)
-    count = number(count, "Count", 1, MAX_GRIDS, whole=True)
+    count = check_number(count, "Count", 1, MAX_GRIDS, whole=True)
     kept = None
     if keep is not None:
         kept = codes_picture.fitting(keep, "`keep`", kind, open_cells=True)
@@ -134,6 +135,4 @@ def build() -> None:
     """The three endpoints."""
     for act in (encode_codes, edit_codes, sample_codes):
         gr.api(act, api_name=act.__name__, concurrency_id="model")
-    page = Context.root_block
-    endpoint = next(f for f in page.fns.values() if f.api_name == "encode_codes")
-    endpoint.inputs[0].async_move_resource_to_block_cache = common.keep_upload
+    accept_uploads_only(Context.root_block, "encode_codes")

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from tabs.codes import pictures as codes_picture
 from tabs.codes import render as codes_view
-from tabs.common import problem
+from tabs.validation import user_error
 
 SLOTS = ("first", "second")
 START = {"kind": codes_picture.KINDS[0], "first": None, "second": None, "chain": [], "redo": []}
@@ -29,7 +29,7 @@ def read(value: object) -> Board:
     from models.codes import edit_script
 
     if not isinstance(value, dict) or value.get("first") is None:
-        raise problem("Choose a picture first.")
+        raise user_error("Choose a picture first.")
     kind = codes_picture.known(value.get("kind"))
     grids = [codes_picture.fitting(value.get(slot), "The grid", kind) for slot in SLOTS]
     chains = []
@@ -37,7 +37,7 @@ def read(value: object) -> Board:
         lines = value.get(name) or []
         good = isinstance(lines, list) and len(lines) <= edit_script.MAX_EDITS
         if not good or not all(isinstance(line, str) and len(line) <= 4000 for line in lines):
-            raise problem(f"`{name}` must be a list of at most {edit_script.MAX_EDITS} edits.")
+            raise user_error(f"`{name}` must be a list of at most {edit_script.MAX_EDITS} edits.")
         chains.append(lines)
     return Board(kind, *grids, *chains)
 
@@ -49,7 +49,7 @@ def parsed(text: str) -> list:
     try:
         return edit_script.parse(text)
     except ValueError as error:
-        raise problem(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+        raise user_error(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
 
 
 class Drawn(NamedTuple):
@@ -78,7 +78,7 @@ def drawn(board: Board) -> Drawn:
             edited = edit_script.apply(edits, board.first, board.second, book)
             moved = edit_script.apply_to_pixels(edits, *plain, model.config.cell, backdrop)
         except ValueError as error:
-            raise problem(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+            raise user_error(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
         ours = model.draw(book.signed()[edited].permute(2, 0, 1)[None])[0]
     return Drawn(edited, ours, moved, plain)
 
@@ -124,7 +124,7 @@ def did(board: Board, line: str) -> Board:
             return board._replace(chain=[], redo=board.chain[::-1])
     edits = parsed(line)
     if len(edits) != 1:
-        raise problem("One edit at a time.")
+        raise user_error("One edit at a time.")
     last = board.chain[-1:]
     again = line.startswith("splice") and last and last[0].startswith("splice")
     chain = [*(board.chain[:-1] if again else board.chain), str(edits[0])]

@@ -6,12 +6,12 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from tabs import common, share
+from tabs import permalink, sample_faces
 from tabs.codes import board as codes_board
 from tabs.codes import pictures as codes_picture
 from tabs.codes import render as codes_view
 from tabs.codes.api import MAX_TEMPERATURE
-from tabs.common import MAX_SEED
+from tabs.validation import MAX_SEED
 
 ABOUT = {
     "digits": "7x7 codes out of 64, trained on MNIST.",
@@ -20,7 +20,6 @@ ABOUT = {
     codes_picture.OWN: "The VQModel that this app was started with, on photographs of 256 px.",
 }
 SHOWN = 10
-FACES = tuple(sorted((common.SAMPLE_FACES).glob("face-*.png")))
 
 
 def labels(kind: str) -> list[str]:
@@ -35,7 +34,7 @@ def starts(kind: str) -> tuple:
 
     model = codes_picture.model(kind)
     if model.config.channels == 3:
-        faces = (np.array(Image.open(file).convert("RGB")) for file in FACES)
+        faces = (np.array(Image.open(file).convert("RGB")) for file in sample_faces.PATHS)
         size = model.config.image_size
         return tuple(codes_picture.photo(face, size, find=False)[0] for face in faces)
     names, prior = model.config.names[:SHOWN], codes_picture.prior(kind)
@@ -68,19 +67,20 @@ def on_kind(kind: str):
 def packed(text: str, kind: str):
     """The grid of a link's `a` or `b`; ValueError or gr.Error where it is none."""
     side = codes_picture.model(kind).config.grid
-    codes = share.figures(text, 2)
+    codes = permalink.decode_base36(text, 2)
     rows = [codes[i : i + side] for i in range(0, len(codes), side)]
     return codes_picture.fitting(rows, "The grid", kind)
 
 
 def from_link(request: gr.Request):
     """Codebook, grids, edits and settings named in the page's address; what is wrong is ignored."""
-    told = share.asked(request, "codes")
+    told = permalink.tab_query(request, "codes")
     kind = told.get("kind")
     kind = kind if kind in codes_picture.kinds() else codes_picture.KINDS[0]
     begun = list(on_kind(kind))
     try:
-        edits = [str(edit) for edit in codes_board.parsed(told.get("edits", "")[: share.MAX_QUERY])]
+        text = told.get("edits", "")[: permalink.MAX_QUERY]
+        edits = [str(edit) for edit in codes_board.parsed(text)]
         grids = [packed(told.get(name, ""), kind) for name in ("a", "b")]
         board = codes_board.Board(kind, *grids, edits, [])
         begun[:2] = codes_board.shown(board), board.text()
@@ -93,7 +93,7 @@ def from_link(request: gr.Request):
     return (
         *begun,
         kind,
-        share.figure(told, "temperature", 0, MAX_TEMPERATURE, whole=False),
-        share.figure(told, "top_k", 0, min(most, 64)),
-        share.figure(told, "seed", 0, MAX_SEED),
+        permalink.parse_number(told, "temperature", 0, MAX_TEMPERATURE, whole=False),
+        permalink.parse_number(told, "top_k", 0, min(most, 64)),
+        permalink.parse_number(told, "seed", 0, MAX_SEED),
     )

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from tabs import common
-from tabs.common import brief, choice, problem
-from tabs.components import face_photo, pad
+from tabs import face_photo, model_cache
+from tabs.components import drawing_pad
+from tabs.validation import check_choice, short_repr, uploaded_path, user_error
 
 KINDS = ("digits", "sketches", "faces")
 OWN = "own model"
@@ -25,12 +25,14 @@ def kinds() -> tuple[str, ...]:
 
 def known(kind: object) -> str:
     """One of `kinds`; anything else is refused."""
-    return choice(kind, "Kind", kinds())
+    return check_choice(kind, "Kind", kinds())
 
 
 def model(kind: object):
     """The codebook of digits, sketches, faces, or the one that the app was started with."""
-    return common.model(f"codes-{kind}") if known(kind) != OWN else _own(os.environ[SOURCE])
+    if known(kind) == OWN:
+        return _own(os.environ[SOURCE])
+    return model_cache.get_model(f"codes-{kind}")
 
 
 @cache
@@ -41,14 +43,14 @@ def _own(source: str):
     try:
         return pretrained.load(Path(source) if Path(source).is_dir() else source)
     except checkpoint.CheckpointError as error:
-        raise problem(str(error)) from error
+        raise user_error(str(error)) from error
 
 
 def prior(kind: object):
     """What has learnt which codes go together."""
     if known(kind) == OWN:
-        raise problem("Nothing has learnt how the codes of this model go together.")
-    return common.model(f"prior-{kind}")
+        raise user_error("Nothing has learnt how the codes of this model go together.")
+    return model_cache.get_model(f"prior-{kind}")
 
 
 def read(picture: object, kind: str):
@@ -60,8 +62,8 @@ def read(picture: object, kind: str):
     if isinstance(picture, dict) and "path" in picture:
         return _file(picture, kind, config.image_size)
     if config.channels == 3:
-        raise problem("Send a photo: neither faces nor photographs can be drawn here.")
-    return _drawn(pad.read(picture), kind)
+        raise user_error("Send a photo: neither faces nor photographs can be drawn here.")
+    return _drawn(drawing_pad.parse_drawing(picture), kind)
 
 
 def _file(picture: dict, kind: str, size: int):
@@ -69,18 +71,18 @@ def _file(picture: dict, kind: str, size: int):
 
     from models import images
 
-    path = common.uploaded(picture)
+    path = uploaded_path(picture)
     try:
         opened = images.flatten(images.read_picture(path, images.MAX_PHOTO, full_size=True))
     except ValueError as error:
-        raise problem(str(error)) from error
+        raise user_error(str(error)) from error
     exact = opened.size == (size, size)
     if model(kind).config.channels == 3:
         if not exact:
             return photo(np.array(opened.convert("RGB")), size, find=kind == "faces")
         return images.to_rgb(np.array(opened.convert("RGB"))[None])
     if not exact:
-        return _drawn(pad.read(picture), kind)
+        return _drawn(drawing_pad.parse_drawing(picture), kind)
     grey = images.to_ink(np.array(opened.convert("L")))
     edge = torch.cat([grey[0], grey[-1], grey[:, 0], grey[:, -1]]).mean()
     return (grey if edge < 0.5 else 1 - grey)[None, None]
@@ -92,7 +94,7 @@ def photo(pixels: UInt8[np.ndarray, "h w 3"], size: int, *, find: bool):
 
     from models import face_alignment
 
-    transform, _ = face_photo.find(pixels) if find else (None, 0)
+    transform, _ = face_photo.find_face(pixels) if find else (None, 0)
     if transform is not None:
         return face_alignment.crop(
             Image.fromarray(pixels), face_alignment.SimilarityTransform(*transform), size
@@ -121,14 +123,15 @@ def grid(value: object, name: str, most: int, *, open_cells: bool = False):
     rows = value if isinstance(value, list) else []
     width = len(rows[0]) if rows and isinstance(rows[0], list) else 0
     if not 1 <= len(rows) <= 256 or not 1 <= width <= 256:
-        raise problem(f"{name} must be a list of rows of codes, [[0, 1, ...], ...].")
+        raise user_error(f"{name} must be a list of rows of codes, [[0, 1, ...], ...].")
     for row in rows:
         if not isinstance(row, list) or len(row) != width:
-            raise problem(f"{name} must have rows of one length.")
+            raise user_error(f"{name} must have rows of one length.")
         for code in row:
             if not isinstance(code, int) or isinstance(code, bool) or not low <= code < most:
-                raise problem(
-                    f"{name} must hold whole numbers from {low} to {most - 1}, not {brief(code)}."
+                raise user_error(
+                    f"{name} must hold whole numbers from {low} to {most - 1}, "
+                    f"not {short_repr(code)}."
                 )
     return torch.tensor(rows)
 
@@ -138,7 +141,7 @@ def fitting(value: object, name: str, kind: str, **options):
     config = model(kind).config
     codes = grid(value, name, config.codes, **options)
     if tuple(codes.shape) != (config.grid, config.grid):
-        raise problem(
+        raise user_error(
             f"{name} must be {config.grid}x{config.grid} codes for {kind}, "
             f"not {codes.shape[1]}x{codes.shape[0]}."
         )

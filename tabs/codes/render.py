@@ -4,32 +4,15 @@ import math
 from functools import lru_cache
 from typing import Any
 
-import gradio as gr
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from tabs.codes import pictures as codes_picture
-from tabs.common import component
-from tabs.pictures import url
+from tabs.components import codebook_atlas
+from tabs.image_encoding import png_url
 
 COLUMNS, MAX_ATLAS = 16, 1024  # of the atlas: tiles a row, codes that it shows
 NO_PIXELS = "An edit of single codes has no counterpart in pixels."
-EMPTY_ATLAS = {"kind": "", "sheet": "", "columns": 0, "rows": 0, "codes": [], "chosen": None}
-
-
-def board(value: dict, **layout: str) -> gr.HTML:
-    """Two pictures, their codes, the edited grid; event `edit` asks for the edit in `line`."""
-    return component(value, "codes", elem_classes="results codes", **layout)
-
-
-def atlas(**layout: str) -> gr.HTML:
-    """Every code of a codebook; event `pick` sets `chosen` to one."""
-    return component(EMPTY_ATLAS, "atlas", elem_classes="results", **layout)
-
-
-def strip(**layout: str) -> gr.HTML:
-    """A row of pictures; event `pick` sets `chosen` to the number of one."""
-    return component({"tiles": [], "chosen": None}, "strip", elem_classes="results", **layout)
 
 
 def pixels(picture, kind: str) -> UInt8[np.ndarray, "h w *c"]:
@@ -41,7 +24,7 @@ def pixels(picture, kind: str) -> UInt8[np.ndarray, "h w *c"]:
 
 def picture(drawn, kind: str) -> str:
     """(c, h, w) in [0, 1] as data URL."""
-    return url(pixels(drawn, kind))
+    return png_url(pixels(drawn, kind))
 
 
 @lru_cache(maxsize=4)
@@ -73,7 +56,7 @@ def atlas_value(kind: str) -> dict[str, Any]:
     model = codes_picture.model(kind)
     k, cell, side = model.config.codes, model.config.cell, 3
     if k > MAX_ATLAS:
-        return EMPTY_ATLAS | {"kind": kind}
+        return codebook_atlas.EMPTY | {"kind": kind}
     grids = torch.arange(k)[:, None, None].repeat(1, 2 * side + 1, 2 * side + 1)
     drawn = torch.cat([model.decode(part) for part in grids.split(64)])
     edge = slice(side * cell - cell // 2, (side + 1) * cell + cell // 2)
@@ -89,7 +72,7 @@ def atlas_value(kind: str) -> dict[str, Any]:
     share = [uses[code] / max(sum(uses), 1) for code in order]
     return {
         "kind": kind,
-        "sheet": url(np.concatenate(rows)),
+        "sheet": png_url(np.concatenate(rows)),
         "columns": COLUMNS,
         "rows": len(rows),
         "codes": [[code, part] for code, part in zip(order, share, strict=True)],

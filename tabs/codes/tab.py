@@ -5,28 +5,30 @@ import contextlib
 import gradio as gr
 from gradio.context import Context
 
-from tabs import share
 from tabs.codes import api as codes_api
 from tabs.codes import board as codes_board
 from tabs.codes import kinds as codes_kind
 from tabs.codes import pictures as codes_picture
-from tabs.codes import render as codes_view
 from tabs.codes.kinds import ABOUT, SHOWN, on_kind, tiles
 from tabs.codes.pictures import KINDS
-from tabs.common import MAX_SEED, choice, number, part, problem
-from tabs.components import pad
+from tabs.components.code_board import CodeBoard
+from tabs.components.codebook_atlas import CodebookAtlas
+from tabs.components.drawing_pad import DrawingPad
+from tabs.components.picture_strip import PictureStrip
+from tabs.components.share_panel import SharePanel
+from tabs.validation import MAX_SEED, check_choice, check_number, get_key, user_error
 
 SLOTS = ("A", "B")
 
 
 def slot(name: object) -> str:
     """Which picture of the board is meant by A or B."""
-    return codes_board.SLOTS[SLOTS.index(choice(name, "Picture", SLOTS))]
+    return codes_board.SLOTS[SLOTS.index(check_choice(name, "Picture", SLOTS))]
 
 
 def on_pick(board: dict, strip: dict, made: tuple, kind: str, into: str):
     """A picture of the strip goes into A or B."""
-    i = number(part(strip, "chosen"), "Picture", 0, len(made or ()) - 1, whole=True)
+    i = check_number(get_key(strip, "chosen"), "Picture", 0, len(made or ()) - 1, whole=True)
     return codes_board.put(board, kind, slot(into), made[i][None])
 
 
@@ -48,7 +50,7 @@ def on_drawing(board: dict, drawing: dict, kind: str, into: str):
 
 def on_edit(value: dict):
     """One more edit, or one less; what cannot be done changes nothing."""
-    board = codes_board.did(codes_board.read(value), str(part(value, "line") or "")[:4000])
+    board = codes_board.did(codes_board.read(value), str(get_key(value, "line") or "")[:4000])
     return codes_board.shown(board), board.text()
 
 
@@ -72,9 +74,9 @@ def on_sample(kind: str, label: str, temperature: float, top_k: float, seed: int
 def on_complete(value: dict, label: str, temperature: float, top_k: float, seed: int):
     """The open cells of the edited grid, drawn by the prior; one more edit of the chain."""
     board = codes_board.read(value)
-    cells = part(value, "open") or []
+    cells = get_key(value, "open") or []
     if not isinstance(cells, list) or not cells:
-        raise problem("Take Erase and open some cells of the edited codes first.")
+        raise user_error("Take Erase and open some cells of the edited codes first.")
     edited = codes_board.drawn(board).edited
     line = codes_api.completion(board.kind, edited, cells, label, temperature, top_k, seed)
     board = codes_board.did(board, line)
@@ -99,15 +101,15 @@ def build() -> None:
             into = gr.Radio(
                 SLOTS, value="A", label="A picture you take becomes", elem_id="codes-into"
             )
-            strip = codes_view.strip(elem_id="codes-strip")
+            strip = PictureStrip(elem_id="codes-strip")
             upload = gr.UploadButton(
                 "Your own picture", file_types=["image"], type="filepath", elem_id="codes-upload"
             )
             with gr.Accordion("Draw one", open=False) as own:
-                drawing = pad.pad(elem_id="codes-pad")
+                drawing = DrawingPad(elem_id="codes-pad")
         with gr.Column(elem_classes="studio-results"):
-            board = codes_view.board(codes_board.START, elem_id="codes-board")
-            atlas = codes_view.atlas(elem_id="codes-atlas")
+            board = CodeBoard(codes_board.START, elem_id="codes-board")
+            atlas = CodebookAtlas(elem_id="codes-atlas")
         with gr.Column(elem_classes="studio-settings"):
             label = gr.Dropdown(["any"], value="any", label="Sample", elem_id="codes-label")
             temperature = gr.Slider(
@@ -118,7 +120,7 @@ def build() -> None:
             with gr.Row(elem_classes="studio-pair"):
                 sample = gr.Button("Sample new ones", elem_id="codes-sample")
                 complete = gr.Button("Complete open cells", elem_id="codes-complete")
-            share.panel("codes", [board, label, temperature, top_k, seed])
+            SharePanel("codes", [board, label, temperature, top_k, seed])
             chain = gr.Textbox(
                 label="Edits as text: copy them, or paste yours", lines=4, max_lines=12,
                 buttons=["copy"], elem_id="codes-chain",

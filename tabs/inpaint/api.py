@@ -8,18 +8,18 @@ from gradio.context import Context
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
-from tabs import common
-from tabs.common import choice, problem
-from tabs.components import face_photo
-from tabs.components.face_photo import FacePhoto, Pixels
+from tabs import face_photo
+from tabs.face_photo import FacePhoto, Pixels
+from tabs.image_encoding import encode_png
 from tabs.inpaint import render as inpaint_view
 from tabs.inpaint.handlers import SMILES, fill
-from tabs.pictures import png
+from tabs.server.uploads import accept_uploads_only
+from tabs.validation import check_choice, uploaded_path, user_error
 
 
 def file(pixels: Pixels, name: str) -> str:
     """Where the app keeps a picture as a PNG file for an hour."""
-    return save_bytes_to_cache(png(pixels), name, get_upload_folder())
+    return save_bytes_to_cache(encode_png(pixels), name, get_upload_folder())
 
 
 def inpaint_face(
@@ -42,14 +42,20 @@ def inpaint_face(
     `eyes` [[x, y], [x, y]] says where the face is; else the largest one is found. The same `seed`
     gives the same fills, a higher `temperature` varies them more.
     """
-    pixels = face_photo.read(common.uploaded(photo))
-    smile = choice(smile, "Smile", SMILES[:3])
+    pixels = face_photo.load_photo(uploaded_path(photo))
+    smile = check_choice(smile, "Smile", SMILES[:3])
     single = isinstance(rectangle, list) and not any(isinstance(r, list) for r in rectangle)
     holes = {"holes": [rectangle] if single else rectangle}
     pad = rectangle if isinstance(rectangle, dict) else holes
-    transform = face_photo.from_eyes(eyes) if eyes is not None else face_photo.find(pixels)[0]
+    transform = (
+        face_photo.transform_from_eyes(eyes)
+        if eyes is not None
+        else face_photo.find_face(pixels)[0]
+    )
     if transform is None:
-        raise problem("No face was found in this photo: say where the eyes are, [[x, y], [x, y]].")
+        raise user_error(
+            "No face was found in this photo: say where the eyes are, [[x, y], [x, y]]."
+        )
     face = FacePhoto(photo["path"], transform)
     hole, made = fill(pixels, face, pad, smile, glasses, count, temperature, seed)
     fills = range(made.squares.shape[1])
@@ -61,6 +67,4 @@ def inpaint_face(
 def build() -> None:
     """The endpoint."""
     gr.api(inpaint_face, api_name="inpaint_face", concurrency_id="model")
-    page = Context.root_block
-    endpoint = next(f for f in page.fns.values() if f.api_name == "inpaint_face")
-    endpoint.inputs[0].async_move_resource_to_block_cache = common.keep_upload
+    accept_uploads_only(Context.root_block, "inpaint_face")

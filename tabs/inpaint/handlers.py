@@ -1,10 +1,10 @@
 """From a photo, a hole and wishes to fills, with every argument checked."""
 
-from tabs import common
-from tabs.common import MAX_SEED, choice, number, problem
-from tabs.components import face_photo
-from tabs.components.face_photo import FacePhoto, Mask, Pixels
+from tabs import model_cache
+from tabs.components import face_editor
+from tabs.face_photo import FacePhoto, Mask, Pixels
 from tabs.inpaint.render import Fills
+from tabs.validation import MAX_SEED, check_choice, check_number, user_error
 
 SMILES = ("as it comes", "smile", "no smile", "side by side")
 GLASSES = ("as it comes", "no glasses", "glasses")
@@ -24,15 +24,15 @@ def fill(
 ) -> tuple[Mask, Fills]:
     """The hole, and `count` fills a wish about the smile from one noise; arguments are checked.
 
-    `pad` holds what was erased, as `face_photo.hole` reads it.
+    `pad` holds what was erased, as `face_editor.parse_mask` reads it.
     """
-    hole = face_photo.mask_from_pad(pad, photo)
-    smile = choice(smile, "Smile", SMILES)
-    glasses = choice(glasses, "Glasses", GLASSES)
-    count = number(count, "Count", 1, MAX_COUNT, whole=True)
-    temperature = number(temperature, "Temperature", 0, MAX_TEMPERATURE)
-    seed = number(seed, "Seed", 0, MAX_SEED, whole=True)
-    model, judge = common.model("inpaint"), common.model("inpaint-judge")
+    hole = face_editor.parse_mask(pad, photo)
+    smile = check_choice(smile, "Smile", SMILES)
+    glasses = check_choice(glasses, "Glasses", GLASSES)
+    count = check_number(count, "Count", 1, MAX_COUNT, whole=True)
+    temperature = check_number(temperature, "Temperature", 0, MAX_TEMPERATURE)
+    seed = check_number(seed, "Seed", 0, MAX_SEED, whole=True)
+    model, judge = model_cache.get_model("inpaint"), model_cache.get_model("inpaint-judge")
     import torch
     from PIL import Image
 
@@ -42,9 +42,9 @@ def fill(
     square = face_alignment.crop(Image.fromarray(photo), transform, size)
     mask = face_alignment.crop_mask(hole, transform, size)
     if not mask.any():
-        raise problem("The hole lies beside the face: drag a rectangle over a part of the face.")
+        raise user_error("The hole lies beside the face: drag a rectangle over a part of the face.")
     if mask.all():
-        raise problem("The hole covers the whole face: leave something to go on from.")
+        raise user_error("The hole covers the whole face: leave something to go on from.")
     titles = ["smile", "no smile"] if smile == "side by side" else [smile]
     without = {"as it comes": None, "no glasses": False, "glasses": True}[glasses]
     try:
@@ -53,7 +53,7 @@ def fill(
             for title in titles
         ]
     except ValueError as error:
-        raise problem(str(error)) from error
+        raise user_error(str(error)) from error
     squares = torch.stack(made).cpu()
     said = [judged(judge.chances(row)) for row in squares]
     filled = model.hole(square, mask, without)

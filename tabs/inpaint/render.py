@@ -4,19 +4,18 @@ import base64
 from pathlib import Path
 from typing import NamedTuple
 
-import gradio as gr
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 
-from tabs.common import asset, component
-from tabs.components.face_photo import Box, FacePhoto, Mask, Pixels
-from tabs.pictures import jpeg, ramp
+from tabs.components.example_row import ExampleRow
+from tabs.face_photo import Box, FacePhoto, Mask, Pixels
+from tabs.image_encoding import jpeg_url
+from tabs.theme import colour_map
 
 TILE = 384  # px, the longer side of a tile's picture
 MAX_STD = 0.25  # of a number in [0, 1]: the end of the maps' ramp
 ONLY = "Only the glasses that were found in the hole are replaced."
-START = {"rows": [], "note": "Choose a face, then drag a rectangle over a part of it."}
 
 
 class Fills(NamedTuple):
@@ -36,12 +35,7 @@ class Fills(NamedTuple):
     changed: Bool[np.ndarray, "s s"] | None = None
 
 
-def results(**layout: str) -> gr.HTML:
-    """The fills; its event `pick` sets `chosen` to [row, tile]."""
-    return component(START, "fills", elem_classes="results", **layout)
-
-
-def samples(files: list[Path]) -> gr.HTML:
+def samples(files: tuple[Path, ...]) -> ExampleRow:
     """A row of faces to start from; a click sets `chosen` to its number as text."""
     tiles = "".join(
         f'<button type="button" data-label="{i}" aria-label="Face {i + 1}, made by our model">'
@@ -49,13 +43,8 @@ def samples(files: list[Path]) -> gr.HTML:
         "</button>"
         for i, file in enumerate(files)
     )
-    return gr.HTML(
-        {"chosen": None},
-        html_template='<p class="starts-title">Faces that our model made up, two with painted '
-        f'glasses</p><div class="starts">{tiles}</div>',
-        js_on_load=asset("examples.js"),
-        apply_default_css=False,
-    )
+    title = "Faces that our model made up, two with painted glasses"
+    return ExampleRow(title, tiles, {})
 
 
 def pasted(photo: Pixels, hole: Mask, made: Fills, row: int, i: int) -> Pixels:
@@ -91,7 +80,7 @@ def changed_outside(photo: Pixels, hole: Mask, result: Pixels) -> int:
 
 def heat(level: Float32[np.ndarray, "h w"]) -> str:
     """A map of numbers in [0, 1] as data URL."""
-    return jpeg(ramp(level / MAX_STD).round().astype(np.uint8), TILE)
+    return jpeg_url(colour_map(level / MAX_STD).round().astype(np.uint8), TILE)
 
 
 def view(photo: Pixels, hole: Mask, made: Fills, box: Box) -> dict:
@@ -109,7 +98,7 @@ def view(photo: Pixels, hole: Mask, made: Fills, box: Box) -> dict:
         {
             "title": title,
             "tiles": [
-                {"src": jpeg(face, TILE), "said": said}
+                {"src": jpeg_url(face, TILE), "said": said}
                 for face, said in zip(row, words, strict=True)
             ],
         }
@@ -117,7 +106,7 @@ def view(photo: Pixels, hole: Mask, made: Fills, box: Box) -> dict:
     ]
     return {
         "rows": rows,
-        "before": jpeg(before, TILE),
+        "before": jpeg_url(before, TILE),
         "difference": heat(np.abs(first).mean(-1)),
         "doubt": heat(all_faces.std(0).mean(-1)),
         "changed": f"Pixels changed outside the hole: {outside}.",

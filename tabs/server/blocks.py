@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.exceptions import InvalidPathError
 
-from tabs.common import NOT_UPLOADED, problem
+from tabs.validation import NOT_UPLOADED, user_error
 
 AMISS = "This request cannot be carried out: one of its values is not what is expected here."
 CHOICES = "is not in the list of choices"  # Gradio then shows the value's type, and all choices
@@ -47,21 +47,21 @@ class Studio(gr.Blocks):
         """Enough values, and none that Gradio would fetch from somewhere."""
         wanted = len(block_fn.inputs)
         if len(inputs) < wanted:
-            raise problem(f"This needs {wanted} values, not {len(inputs)}.")
+            raise user_error(f"This needs {wanted} values, not {len(inputs)}.")
         if linked(inputs):
-            raise problem(NOT_UPLOADED)
+            raise user_error(NOT_UPLOADED)
 
     async def process_api(self, *call: Any, **how: Any) -> dict[str, Any]:
         """As Gradio does it, but what it or we trip over is a sentence, and a trace in the log."""
         try:
             return await super().process_api(*call, **how)
         except InvalidPathError as error:
-            raise problem(NOT_UPLOADED) from error
+            raise user_error(NOT_UPLOADED) from error
         except Exception as error:
             if type(error) is gr.Error and CHOICES not in error.message:
                 raise
             traceback.print_exc()
-            raise problem(AMISS) from error
+            raise user_error(AMISS) from error
         finally:
             session = how.get("session_hash")
             if session and session == how.get("event_id"):  # a single call by nobody in particular

@@ -1,8 +1,6 @@
 """Drawings to start from, made by hand for this page, and the row that shows them."""
 
-import gradio as gr
-
-from tabs.common import asset
+from tabs.components.example_row import ExampleRow
 
 # label -> strokes [xs, ys] in canvas px
 
@@ -61,7 +59,7 @@ EXAMPLES: dict[str, list[list[list[int]]]] = {
 }
 
 
-def examples() -> gr.HTML:
+def examples() -> ExampleRow:
     """A row of small drawings; a click sets `chosen`."""
     tiles = []
     for label, strokes in EXAMPLES.items():
@@ -73,10 +71,4 @@ def examples() -> gr.HTML:
             f'<button type="button" data-label="{label}" title="Start a {label}">'
             f'<svg viewBox="0 0 256 256" aria-hidden="true">{lines}</svg>{label}</button>'
         )
-    row = f'<div class="starts" role="group" aria-label="Examples">{"".join(tiles)}</div>'
-    return gr.HTML(
-        {"drawings": EXAMPLES, "chosen": None},
-        html_template=f'<p class="starts-title">Start from</p>{row}',
-        js_on_load=asset("examples.js"),
-        apply_default_css=False,
-    )
+    return ExampleRow("Start from", "".join(tiles), {"drawings": EXAMPLES})

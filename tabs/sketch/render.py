@@ -2,16 +2,14 @@
 
 from typing import NamedTuple
 
-import gradio as gr
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from tabs.common import component
-from tabs.pictures import ACCENT, PAPER, ramp, url
+from tabs.image_encoding import png_url
+from tabs.theme import ACCENT_RGB, PAPER_RGB, colour_map
 
 INK = 0
 MAX_STD = 0.5  # of a number in [0, 1]
-START = {"tiles": [], "note": "Draw a stroke or two, or take an example: completions appear here."}
 
 
 class Completions(NamedTuple):
@@ -23,11 +21,6 @@ class Completions(NamedTuple):
     samples: int
     guess: dict[str, float]
     name: str
-
-
-def results(**layout: str) -> gr.HTML:
-    """The grid of completions; its event `pick` sets `chosen` in its value."""
-    return component(START, "results", elem_classes="results", **layout)
 
 
 def spread(
@@ -67,7 +60,7 @@ def colour(
     """White paper, the visitor's ink in black, what was added in the accent colour."""
     added = np.maximum(ink - partial, 0)[..., None]
     own = np.broadcast_to(partial[..., None], added.shape)
-    pixels = PAPER * (1 - own - added) + INK * own + ACCENT * added
+    pixels = PAPER_RGB * (1 - own - added) + INK * own + ACCENT_RGB * added
     return pixels.round().clip(0, 255).astype(np.uint8)
 
 
@@ -81,7 +74,7 @@ def heat(
 ) -> UInt8[np.ndarray, "64 64 3"]:
     """Paper, accent, dark as the samples' standard deviation goes from 0 to 0.5."""
     own = 0.25 * partial[..., None]
-    return (ramp(std / MAX_STD) * (1 - own) + INK * own).round().astype(np.uint8)
+    return (colour_map(std / MAX_STD) * (1 - own) + INK * own).round().astype(np.uint8)
 
 
 def guessed(share: dict[str, float], most: int = 3) -> str:
@@ -95,9 +88,9 @@ def view(made: Completions, kind: str, threshold: float) -> dict:
     ink = made.shown if kind == "Probabilities" else binary(made.shown, made.partial, threshold)
     pairs = zip(colour(ink, made.partial), grey(ink), strict=True)
     return {
-        "tiles": [{"src": url(pixels), "ink": url(plain)} for pixels, plain in pairs],
-        "seen": url(grey(made.partial)),
-        "heat": url(heat(made.std, made.partial)),
+        "tiles": [{"src": png_url(pixels), "ink": png_url(plain)} for pixels, plain in pairs],
+        "seen": png_url(grey(made.partial)),
+        "heat": png_url(heat(made.std, made.partial)),
         "samples": made.samples,
         "guess": guessed(made.guess),
         "name": made.name,

@@ -10,12 +10,16 @@ from gradio.context import Context
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
-from tabs import common, pictures, share
-from tabs.common import MAX_SEED, choice, number, problem
-from tabs.components import pad
+from tabs import image_encoding, model_cache, permalink
+from tabs.components import completion_grid, drawing_pad
+from tabs.components.completion_grid import CompletionGrid
+from tabs.components.drawing_pad import DrawingPad
+from tabs.components.share_panel import SharePanel
+from tabs.server.uploads import accept_uploads_only
 from tabs.sketch import render as sketch_view
 from tabs.sketch.examples import examples
 from tabs.sketch.render import Completions
+from tabs.validation import MAX_SEED, check_choice, check_number, user_error
 
 LABELS = (
     "airplane", "alarm clock", "apple", "backpack", "bicycle", "book", "butterfly", "cactus",
@@ -31,38 +35,38 @@ def sample(
     drawing: object, label: str, count: int, temperature: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The drawing's ink and `count` samples of the model for it, all arguments checked."""
-    partial = pad.read(drawing)
-    count = number(count, "Count", 1, MAX_COUNT, whole=True)
-    temperature = number(temperature, "Temperature", 0, MAX_TEMPERATURE)
-    seed = number(seed, "Seed", 0, MAX_SEED, whole=True)
-    model = common.model("sketch")
-    label = choice(label, "Label", ("any", *model.labels))
+    partial = drawing_pad.parse_drawing(drawing)
+    count = check_number(count, "Count", 1, MAX_COUNT, whole=True)
+    temperature = check_number(temperature, "Temperature", 0, MAX_TEMPERATURE)
+    seed = check_number(seed, "Seed", 0, MAX_SEED, whole=True)
+    model = model_cache.get_model("sketch")
+    label = check_choice(label, "Label", ("any", *model.labels))
     import torch
 
     try:
         ink = model.complete(torch.from_numpy(partial), label, count, temperature, seed)
     except ValueError as error:
-        raise problem(str(error)) from error
+        raise user_error(str(error)) from error
     return partial, ink.cpu().numpy()
 
 
 def complete(drawing: object, label: str, count: int, temperature: float, seed: int) -> Completions:
     """A spread of `count` completions out of twice as many; the same seed gives the same ones."""
-    count = number(count, "Count", 1, MAX_SHOWN, whole=True)
+    count = check_number(count, "Count", 1, MAX_SHOWN, whole=True)
     partial, samples = sample(drawing, label, OVERSAMPLE * count, temperature, seed)
     shown = samples[sketch_view.spread(samples, partial, count)]
     name = f"sketch-{label.replace(' ', '-')}-seed{int(seed)}"
     import torch
 
-    guess = common.model("sketch").guess(torch.from_numpy(partial))
+    guess = model_cache.get_model("sketch").guess(torch.from_numpy(partial))
     return Completions(partial, shown, samples.std(0), len(samples), guess, name)
 
 
 def show(made: Completions | None, kind: str, threshold: float) -> dict:
     """The kept completions as the grid's value, without sampling again."""
-    kind = choice(kind, "View", KINDS)
-    threshold = number(threshold, "Threshold", 0.05, 0.95)
-    return sketch_view.START if made is None else sketch_view.view(made, kind, threshold)
+    kind = check_choice(kind, "View", KINDS)
+    threshold = check_number(threshold, "Threshold", 0.05, 0.95)
+    return completion_grid.EMPTY if made is None else sketch_view.view(made, kind, threshold)
 
 
 def on_complete(drawing, label, count, temperature, seed, kind, threshold):
@@ -76,11 +80,11 @@ def on_live(drawing, *settings):
     if not (isinstance(drawing, dict) and drawing.get("live")):
         return gr.skip(), gr.skip()
     if not drawing.get("strokes") and not drawing.get("base"):
-        return None, sketch_view.START
+        return None, completion_grid.EMPTY
     try:
         return on_complete(drawing, *settings)
     except gr.Error as error:
-        return None, {**sketch_view.START, "note": error.message}
+        return None, {**completion_grid.EMPTY, "note": error.message}
 
 
 def complete_sketch(
@@ -97,7 +101,9 @@ def complete_sketch(
     folder = get_upload_folder()
     files = []
     for i, pixels in enumerate(sketch_view.grey(samples)):
-        file = save_bytes_to_cache(pictures.png(pixels), f"completion-{i + 1:02}.png", folder)
+        file = save_bytes_to_cache(
+            image_encoding.encode_png(pixels), f"completion-{i + 1:02}.png", folder
+        )
         files.append(gr.FileData(path=file, orig_name=Path(file).name).model_dump())
     return files
 
@@ -105,16 +111,16 @@ def complete_sketch(
 def inked(text: str) -> dict:
     """The pad's value of a link's `ink`: strokes of x and y, "-" before what is erased."""
     parts = text.split(".")
-    places = [share.figures(part.removeprefix("-"), 2) for part in parts]
+    places = [permalink.decode_base36(part.removeprefix("-"), 2) for part in parts]
     strokes = [[row[0::2], row[1::2]] for row in places]
     drawing = {"strokes": strokes, "erase": [part.startswith("-") for part in parts]}
-    pad.read(drawing)
-    return {**pad.EMPTY, **drawing}
+    drawing_pad.parse_drawing(drawing)
+    return {**drawing_pad.EMPTY, **drawing}
 
 
 def from_link(request: gr.Request):
     """Drawing and settings named in the page's address; what is wrong is ignored."""
-    told = share.asked(request, "sketch")
+    told = permalink.tab_query(request, "sketch")
     drawing = gr.skip()
     with contextlib.suppress(ValueError, gr.Error):
         drawing = inked(told.get("ink", ""))
@@ -122,9 +128,9 @@ def from_link(request: gr.Request):
     return (
         drawing,
         label if label in LABELS else gr.skip(),
-        share.figure(told, "count", 1, MAX_SHOWN),
-        share.figure(told, "temperature", 0, MAX_TEMPERATURE, whole=False),
-        share.figure(told, "seed", 0, MAX_SEED),
+        permalink.parse_number(told, "count", 1, MAX_SHOWN),
+        permalink.parse_number(told, "temperature", 0, MAX_TEMPERATURE, whole=False),
+        permalink.parse_number(told, "seed", 0, MAX_SEED),
     )
 
 
@@ -138,14 +144,14 @@ def build() -> None:
     """The tab: pad and settings on the left, completions on the right."""
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="studio-pad"):
-            drawing = pad.pad(elem_id="sketch-pad")
+            drawing = DrawingPad(elem_id="sketch-pad")
             go = gr.Button("Complete", variant="primary", size="lg", elem_id="sketch-go")
             starts = examples()
         with gr.Column(elem_classes="studio-results"):
             with gr.Row(elem_classes="studio-pair"):
                 kind = gr.Radio(KINDS, value=KINDS[0], label="Show", elem_id="sketch-kind")
                 threshold = gr.Slider(0.05, 0.95, 0.5, step=0.05, label="Threshold", buttons=[])
-            shown = sketch_view.results(elem_id="sketch-results")
+            shown = CompletionGrid(elem_id="sketch-results")
         with gr.Column(elem_classes="studio-settings"):
             label = gr.Dropdown(["any", *LABELS], value="any", label="It is a drawing of")
             count = gr.Slider(1, MAX_SHOWN, 16, step=1, label="How many", buttons=[])
@@ -157,7 +163,7 @@ def build() -> None:
                     0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="sketch-seed"
                 )
                 reroll = gr.Button("Reroll", elem_id="sketch-reroll")
-            share.panel("sketch", [drawing, label, count, temperature, seed])
+            SharePanel("sketch", [drawing, label, count, temperature, seed])
     kept = gr.State(None, time_to_live=3600)
 
     settings = [drawing, label, count, temperature, seed, kind, threshold]
@@ -185,5 +191,4 @@ def build() -> None:
     page = Context.root_block
     page.load(from_link, None, [drawing, label, count, temperature, seed], **plumbing)
     gr.api(complete_sketch, api_name="complete_sketch", concurrency_id="model")
-    endpoint = next(f for f in page.fns.values() if f.api_name == "complete_sketch")
-    endpoint.inputs[0].async_move_resource_to_block_cache = common.keep_upload
+    accept_uploads_only(page, "complete_sketch")

@@ -7,7 +7,7 @@ import torch
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from tabs import common
+from tabs import model_cache
 from tabs.codes import api as codes_api
 from tabs.codes import kinds as codes_kind
 from tabs.codes import render as codes_view
@@ -19,7 +19,7 @@ pytestmark = NOISE
 
 @pytest.fixture(autouse=True)
 def _model(monkeypatch):
-    monkeypatch.setattr(common, "_load", load)
+    monkeypatch.setattr(model_cache, "load", load)
     codes_kind.starts.cache_clear()
 
 

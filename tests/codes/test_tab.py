@@ -9,7 +9,7 @@ from PIL import Image
 
 from models import face_alignment, images
 from models.codes import pretrained
-from tabs import common
+from tabs import model_cache
 from tabs.codes import board as codes_board
 from tabs.codes import kinds as codes_kind
 from tabs.codes import pictures as codes_picture
@@ -25,7 +25,7 @@ STROKES = [[[60, 200, 200], [60, 60, 200]], [[60, 200], [220, 220]]]
 
 @pytest.fixture(autouse=True)
 def _model(monkeypatch):
-    monkeypatch.setattr(common, "_load", load)
+    monkeypatch.setattr(model_cache, "load", load)
     for cached in (codes_kind.starts, codes_view.colours, codes_view.atlas_value):
         cached.cache_clear()
 
@@ -207,12 +207,12 @@ def test_a_forged_board_is_one_sentence(change):
 def test_a_face_in_a_photo_is_cut_out_as_celeba_has_it(monkeypatch):
     photo = np.random.default_rng(0).integers(0, 256, (120, 90, 3), np.uint8)
     transform = (1.0, 0.1, 9.0, 12.0)
-    monkeypatch.setattr(codes_picture.face_photo, "find", lambda _: (transform, 1))
+    monkeypatch.setattr(codes_picture.face_photo, "find_face", lambda _: (transform, 1))
     expected = face_alignment.crop(
         Image.fromarray(photo), face_alignment.SimilarityTransform(*transform), 64
     )
     assert torch.equal(codes_picture.photo(photo, 64, find=True)[0], expected)
-    monkeypatch.setattr(codes_picture.face_photo, "find", lambda _: (None, 0))
+    monkeypatch.setattr(codes_picture.face_photo, "find_face", lambda _: (None, 0))
     middle = Image.fromarray(photo[15:105]).resize((64, 64), Image.Resampling.LANCZOS)
     found = codes_view.pixels(codes_picture.photo(photo, 64, find=True)[0], "faces")
     same(found, np.asarray(middle))

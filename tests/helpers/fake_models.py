@@ -15,7 +15,7 @@ from models.codes.vqvae import VQVAE, CodesConfig
 from models.images import rasterise
 from models.inpaint.attributes import seeded_noise
 from models.inpaint.model import InpaintConfig
-from tabs import common
+from tabs import model_cache
 from tabs.sketch.tab import LABELS
 
 # Gradio leaves sockets and event loops to the collector, and uses what pandas deprecates.
@@ -131,7 +131,7 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @contextmanager
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[gr.Blocks]:
     """The same as Gradio's object."""
-    monkeypatch.setattr(common, "_load", load)
+    monkeypatch.setattr(model_cache, "load", load)
     studio = app.build()
     warming = app.launch(studio, quiet=True)
     try:

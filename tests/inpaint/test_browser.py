@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tabs.components import face_photo
+from tabs import face_photo
 from tabs.inpaint import tab as inpaint
 from tests.helpers.browser_page import VIEWS, BrowserPage, open_pages
 from tests.helpers.fake_models import NOISE
@@ -93,7 +93,7 @@ def test_drag_a_rectangle_and_choose_a_smile(visit, name):
     visitor.sample()
     visitor.drag((0.3, 0.55), (0.7, 0.8))
     visitor.fills(4)
-    photo = face_photo.read(inpaint.SAMPLES[0])
+    photo = face_photo.load_photo(inpaint.SAMPLES[0])
     left, top, right, bottom = visitor.hole()
     side = photo.shape[0]
     np.testing.assert_allclose(
@@ -116,7 +116,7 @@ def test_move_resize_numbers_and_keys(visit):
     page.get_by_role("button", name="mouth").click()
     visitor.fills(4)
     first = visitor.hole()
-    side = face_photo.read(inpaint.SAMPLES[0]).shape[0]
+    side = face_photo.load_photo(inpaint.SAMPLES[0]).shape[0]
     centre = (first[:2] + first[2:]) / 2 / side
     visitor.drag(tuple(centre), tuple(centre - np.array([0.1, 0.2])))
     moved = first + np.array([-0.1, -0.2, -0.1, -0.2]) * side

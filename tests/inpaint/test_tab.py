@@ -9,9 +9,9 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from models import face_alignment
-from tabs import common
-from tabs.components import face_photo
-from tabs.components.face_photo import FacePhoto
+from tabs import face_photo, model_cache
+from tabs.components import face_editor
+from tabs.face_photo import FacePhoto
 from tabs.inpaint import handlers as inpaint_fill
 from tabs.inpaint import render as inpaint_view
 from tabs.inpaint import tab as inpaint
@@ -27,7 +27,7 @@ ASKED = ("as it comes", "as it comes", 4, 1.0, 0)
 
 @pytest.fixture(autouse=True)
 def _model(monkeypatch):
-    monkeypatch.setattr(common, "_load", load)
+    monkeypatch.setattr(model_cache, "load", load)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def made(smile="as it comes", hole=MOUTH, **change):
 
 
 def erased(photo, fills):
-    return face_photo.mask_from_pad(fills.pad, photo)
+    return face_editor.parse_mask(fills.pad, photo)
 
 
 def test_outside_the_hole_no_pixel_changes_and_inside_they_do():
@@ -172,13 +172,13 @@ BAD_HOLES = {
 def test_a_bad_hole_gets_one_sentence(name):
     value, text = BAD_HOLES[name]
     with pytest.raises(gr.Error, match=text) as error:
-        face_photo.mask_from_pad(value, drawn_face())
+        face_editor.parse_mask(value, drawn_face())
     assert not error.value.print_exception
 
 
 def test_rectangles_and_strokes_make_one_hole():
     photo = drawn_face()
-    both = face_photo.mask_from_pad(
+    both = face_editor.parse_mask(
         {
             "holes": [[10, 20, 30, 50], [380, 390, 900, 900]],
             "strokes": [[[100], [100]]],
@@ -227,9 +227,9 @@ def test_photos_of_every_kind_are_read_as_a_person_would_expect(mode, tmp_path):
         path = saved(tmp_path, picture.convert(mode), "TIFF" if mode == "CMYK" else "PNG")
         if mode == "CMYK":
             path = saved(tmp_path, picture.convert(mode), "JPEG", quality=95)
-    photo = face_photo.read(path)
+    photo = face_photo.load_photo(path)
     assert photo.shape == (400, 400, 3)
-    transform, faces = face_photo.find(photo)
+    transform, faces = face_photo.find_face(photo)
     assert faces == 1
     corner = face_alignment.SimilarityTransform(*transform).to_photo(np.array([[32.0, 32.0]]))
     expected = face_alignment.SimilarityTransform(*TRANSFORM).to_photo(np.array([[32.0, 32.0]]))
@@ -240,7 +240,7 @@ def test_a_turned_photo_is_set_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = Image.fromarray(np.rot90(drawn_face(), 1).copy())
-    photo = face_photo.read(saved(tmp_path, turned, "PNG", exif=exif))
+    photo = face_photo.load_photo(saved(tmp_path, turned, "PNG", exif=exif))
     np.testing.assert_array_equal(photo, drawn_face())
 
 
@@ -252,43 +252,43 @@ def test_what_is_no_photo_is_refused(content, text, tmp_path):
     path = tmp_path / "face.png"
     path.write_bytes(content)
     with pytest.raises(gr.Error, match=text):
-        face_photo.read(path)
+        face_photo.load_photo(path)
 
 
 def test_a_photo_is_read_once_until_it_changes_and_missed_when_it_is_gone(tmp_path):
     path = saved(tmp_path, Image.fromarray(drawn_face()), "PNG")
-    first = face_photo.read(path)
-    assert face_photo.read(path) is first
+    first = face_photo.load_photo(path)
+    assert face_photo.load_photo(path) is first
     assert not first.flags.writeable
     Image.fromarray(255 - drawn_face()).save(path)
-    np.testing.assert_array_equal(face_photo.read(path), 255 - drawn_face())
+    np.testing.assert_array_equal(face_photo.load_photo(path), 255 - drawn_face())
     (tmp_path / "photo.png").unlink()
     with pytest.raises(gr.Error, match="upload it again"):
-        face_photo.read(path)
+        face_photo.load_photo(path)
 
 
 def test_a_bomb_and_a_stamp_are_refused(tmp_path):
     large = saved(tmp_path, Image.new("1", (5000, 5000)), "PNG")
     with pytest.raises(gr.Error, match="at most 24 megapixels"):
-        face_photo.read(large)
+        face_photo.load_photo(large)
     with pytest.raises(gr.Error, match="at least 32 px"):
-        face_photo.read(saved(tmp_path, Image.new("L", (20, 300)), "PNG"))
+        face_photo.load_photo(saved(tmp_path, Image.new("L", (20, 300)), "PNG"))
 
 
 def test_without_a_face_the_pad_asks_for_the_eyes_and_takes_them():
     photo = np.full((300, 300, 3), 90, np.uint8)
-    transform, _ = face_photo.find(photo)
-    value = face_photo.pad_value(photo, transform)
+    transform, _ = face_photo.find_face(photo)
+    value = face_editor.editor_value(photo, transform)
     assert value["ask"] == "eyes"
     assert value["presets"] == {}
-    transform = face_photo.from_eyes([[180, 120], [120, 120]])
+    transform = face_photo.transform_from_eyes([[180, 120], [120, 120]])
     assert transform == tuple(face_alignment.from_eyes((120.0, 120.0), (180.0, 120.0)))
-    assert set(face_photo.pad_value(photo, transform)["presets"]) == {
+    assert set(face_editor.editor_value(photo, transform)["presets"]) == {
         "mouth", "eyes", "nose", "glasses", "lower face",
     }  # fmt: skip
     for bad in (None, [[1, 2]], [[1, 2], [1, 2]], [[1, "a"], [5, 9]], [[1, 2, 3], [4, 5, 6]]):
         with pytest.raises(gr.Error, match=r"eye|Click again"):
-            face_photo.from_eyes(bad)
+            face_photo.transform_from_eyes(bad)
 
 
 def test_what_is_kept_of_a_large_photo_is_small():

@@ -13,9 +13,9 @@ from gradio.utils import get_upload_folder
 
 from benchmarks.serving import FACE
 from benchmarks.visitor import API, ask, client, heard, send, upload
-from tabs import common
+from tabs import model_cache
 from tabs.codes import tab as codes
-from tabs.components.face_photo import FacePhoto
+from tabs.face_photo import FacePhoto
 from tabs.inpaint import tab as inpaint
 from tabs.inpaint.render import Fills
 from tabs.server import blocks, limits
@@ -206,7 +206,7 @@ VALUES = [None, [], "x", 7, [[1]], {"chosen": [1]}, {"presets": 7}, {"eyes": {}}
 
 @pytest.mark.parametrize("value", VALUES, ids=str)
 def test_a_handler_refuses_a_value_that_is_none_of_its_component(monkeypatch, value):
-    monkeypatch.setattr(common, "_load", load)
+    monkeypatch.setattr(model_cache, "load", load)
     made = Fills(FacePhoto("x", None), {}, ["x"], np.zeros((1, 2, 3, 8, 8)), [["", ""]], "", "")
     handlers = (
         lambda: inpaint.on_sample(value),

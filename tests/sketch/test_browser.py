@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from models import checkpoint, images
-from tabs import common
+from tabs import model_cache
 from tests.helpers import fake_models
 from tests.helpers.browser_page import VIEWS, BrowserPage, open_pages
 from tests.helpers.fake_models import NOISE, FakeSketchModel, serving
@@ -45,7 +45,7 @@ def address(model):
         return model if stem == "sketch" else fake_models.load(stem)
 
     with pytest.MonkeyPatch.context() as patch, serving(patch) as url:
-        patch.setattr(common, "_load", load)
+        patch.setattr(model_cache, "load", load)
         yield url
 
 

@@ -12,8 +12,8 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from models import images
-from tabs import common, pictures
-from tabs.components import pad
+from tabs import image_encoding, model_cache
+from tabs.components import completion_grid, drawing_pad
 from tabs.sketch import render as sketch_view
 from tabs.sketch import tab as sketch
 from tabs.sketch.examples import EXAMPLES
@@ -27,7 +27,7 @@ FIRST = "Draw something first: one stroke is enough."
 
 @pytest.fixture(autouse=True)
 def _model(monkeypatch):
-    monkeypatch.setattr(common, "_load", load)
+    monkeypatch.setattr(model_cache, "load", load)
 
 
 @pytest.fixture(scope="module")
@@ -51,33 +51,37 @@ def decode(url: str) -> np.ndarray:
 
 
 def test_pad_and_rasteriser_agree_on_their_sizes():
-    assert (pad.SIDE, pad.PEN, pad.ERASER) == (images.CANVAS, images.PEN, images.ERASER)
+    assert (drawing_pad.SIDE, drawing_pad.PEN, drawing_pad.ERASER) == (
+        images.CANVAS,
+        images.PEN,
+        images.ERASER,
+    )
 
 
 def test_pad_and_data_set_strokes_give_the_same_tensor():
     expected = images.rasterise(HOUSE).numpy()
-    np.testing.assert_array_equal(pad.read(DRAWN), expected)
-    np.testing.assert_array_equal(pad.read(HOUSE), expected)
+    np.testing.assert_array_equal(drawing_pad.parse_drawing(DRAWN), expected)
+    np.testing.assert_array_equal(drawing_pad.parse_drawing(HOUSE), expected)
     timed = [[*stroke, list(range(len(stroke[0])))] for stroke in HOUSE]
-    np.testing.assert_array_equal(pad.read(timed), expected)
+    np.testing.assert_array_equal(drawing_pad.parse_drawing(timed), expected)
 
 
 def test_a_completion_put_back_on_the_pad_is_read_as_it_was():
     ink = FakeSketchModel().complete(images.rasterise(HOUSE), count=1)[0].numpy()
-    base = pictures.url(sketch_view.grey(ink))
-    again = pad.read({"strokes": [], "erase": [], "base": base})
+    base = image_encoding.png_url(sketch_view.grey(ink))
+    again = drawing_pad.parse_drawing({"strokes": [], "erase": [], "base": base})
     np.testing.assert_allclose(again, ink, atol=0.5 / 255 + 1e-6)
 
 
 def test_eraser_takes_ink_away_from_strokes_and_base():
     line = [[20, 236], [128, 128]]
-    base = pictures.url(sketch_view.grey(images.rasterise([line]).numpy()))
+    base = image_encoding.png_url(sketch_view.grey(images.rasterise([line]).numpy()))
     rubber = [[128, 128], [100, 156]]
     for value in (
         {"strokes": [line, rubber], "erase": [False, True], "base": None},
         {"strokes": [rubber], "erase": [True], "base": base},
     ):
-        ink = pad.read(value)
+        ink = drawing_pad.parse_drawing(value)
         assert ink[32, 30:34].max() == 0
         assert ink[31:33, 8].min() == 1
 
@@ -126,7 +130,7 @@ def test_threshold_shows_the_kept_samples_as_a_direct_run_would(monkeypatch):
     inputs = (DRAWN, "any", 4, 1.0, 0)
     kept, _ = sketch.on_complete(*inputs, "Probabilities", 0.5)
     direct = sketch.on_complete(*inputs, "Binary", 0.7)[1]
-    monkeypatch.setattr(common, "model", None)
+    monkeypatch.setattr(model_cache, "get_model", None)
     assert sketch.show(kept, "Binary", 0.7) == direct
     shown = 255 - decode(direct["tiles"][0]["ink"])
     expected = np.where(kept.shown[0] >= 0.7, 1, kept.partial)
@@ -177,7 +181,7 @@ def test_the_guess_is_said_with_its_share_and_trifles_are_left_out():
 def test_every_example_is_a_drawing_of_a_known_class():
     assert set(EXAMPLES) <= set(sketch.LABELS)
     for strokes in EXAMPLES.values():
-        assert 0.01 < pad.read(strokes).mean() < 0.2
+        assert 0.01 < drawing_pad.parse_drawing(strokes).mean() < 0.2
 
 
 def test_the_labels_are_the_shipped_models():
@@ -189,7 +193,7 @@ def test_the_labels_are_the_shipped_models():
 BAD_DRAWINGS = {
     "nothing": (None, FIRST),
     "no strokes": ([], FIRST),
-    "an empty pad": (pad.EMPTY, FIRST),
+    "an empty pad": (drawing_pad.EMPTY, FIRST),
     "an untouched editor": ({"background": None, "layers": [], "composite": None}, FIRST),
     "white paper": (png_url(Image.new("L", (64, 64), 255)), FIRST),
     "ink beside the canvas": ([[[900], [900]]], FIRST),
@@ -275,7 +279,7 @@ def test_a_checkpoint_error_is_shown_in_its_own_words(monkeypatch):
     def missing(_):
         raise FileNotFoundError("no checkpoint in checkpoints/sketch: train one")
 
-    monkeypatch.setattr(common, "_load", missing)
+    monkeypatch.setattr(model_cache, "load", missing)
     with pytest.raises(gr.Error, match="no checkpoint in checkpoints/sketch"):
         sketch.complete(DRAWN, "any", 1, 1.0, 0)
     _, shown = sketch.on_live(DRAWN, "any", 1, 1.0, 0, "Binary", 0.5)
@@ -284,7 +288,7 @@ def test_a_checkpoint_error_is_shown_in_its_own_words(monkeypatch):
 
 def test_live_clears_the_grid_with_the_pad_and_waits_while_it_is_off():
     settings = ("any", 1, 1.0, 0, "Binary", 0.5)
-    assert sketch.on_live(pad.EMPTY, *settings) == (None, sketch_view.START)
+    assert sketch.on_live(drawing_pad.EMPTY, *settings) == (None, completion_grid.EMPTY)
     off = sketch.on_live({**DRAWN, "live": False}, *settings)
     assert all(isinstance(o, dict) and o["__type__"] == "update" for o in off)
 

@@ -124,7 +124,8 @@ def GPU(function):
 def test_the_app_is_ready_for_zerogpu_and_does_without(tmp_path: Path, zero: bool) -> None:
     """ZeroGPU wants its package before torch, and stops an app in which no function is marked."""
     (tmp_path / "spaces.py").write_text(ZERO if zero else "raise ImportError")
-    ask = "import app; from tabs.common import spaces as s; print(bool(s and s.early and s.marked))"
+    ask = "import app; from tabs.model_cache import spaces as s; "
+    ask += "print(bool(s and s.early and s.marked))"
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{HOME}"}
     command = [sys.executable, "-c", ask]
     done = subprocess.run(command, cwd=HOME, env=env, capture_output=True, text=True)

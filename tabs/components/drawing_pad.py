@@ -10,12 +10,12 @@ import binascii
 import io
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
-from tabs.common import brief, component, problem, uploaded
+from tabs.components.custom_html import CustomHTML
+from tabs.validation import short_repr, uploaded_path, user_error
 
 SIDE, PEN, ERASER = 256, 12, 24  # models.images.CANVAS, PEN, ERASER; a test compares them
 MAX_STROKES, MAX_POINTS, REACH = 1_000, 20_000, 4 * SIDE
@@ -26,36 +26,41 @@ EMPTY = {"strokes": [], "erase": [], "base": None, "live": True}
 Ink = Float32[np.ndarray, "64 64"]
 
 
-def pad(**layout: str) -> gr.HTML:
-    """The pad; its event `live` asks for a completion, at each change and while one draws."""
-    return component(EMPTY, "pad", elem_classes="pad", side=SIDE, pen=PEN, eraser=ERASER, **layout)
+class DrawingPad(CustomHTML):
+    """The pad; its event `live` requests a completion, at each change and while one draws."""
+
+    asset, scripts = "drawing_pad", ("drawing_pad",)
+
+    def __init__(self, elem_id: str):
+        sizes = {"side": SIDE, "pen": PEN, "eraser": ERASER}
+        super().__init__(EMPTY, elem_id=elem_id, elem_classes="pad", **sizes)
 
 
-def read(drawing: object) -> Ink:
+def parse_drawing(drawing: object) -> Ink:
     """The ink of a drawing in any form that the endpoint takes; bare paper is refused.
 
     The pad's value, an ImageEditor's, Quick, Draw! strokes, an uploaded picture, a PNG data URL.
     """
     match drawing:
         case None | "":
-            raise problem("Draw something first: one stroke is enough.")
+            raise user_error("Draw something first: one stroke is enough.")
         case {"strokes": strokes}:
             ink = _strokes(strokes, drawing.get("erase"), drawing.get("base"))
         case {"composite": _} | {"layers": _} | {"background": _}:
             ink = _editor(drawing)
         case {"path": _}:
-            ink = _ink(_picture(uploaded(drawing)))
+            ink = _ink(_picture(uploaded_path(drawing)))
         case list():
             ink = _strokes(drawing, None, None)
         case str():
             ink = _ink(_picture(_decode(drawing, MAX_URL)))
         case _:
-            raise problem(
+            raise user_error(
                 "The drawing must be a picture, the pad's value or a list of strokes "
-                f"[[xs, ys], ...], not {brief(drawing)}."
+                f"[[xs, ys], ...], not {short_repr(drawing)}."
             )
     if ink.max() < 0.1:
-        raise problem("Draw something first: one stroke is enough.")
+        raise user_error("Draw something first: one stroke is enough.")
     return ink
 
 
@@ -64,19 +69,19 @@ def _strokes(strokes: object, erase: object, base: object) -> Ink:
     from models import images  # imports torch: not before the page answers
 
     if not isinstance(strokes, list) or len(strokes) > MAX_STROKES:
-        raise problem(f"The drawing must be a list of at most {MAX_STROKES:,} strokes [xs, ys].")
+        raise user_error(f"The drawing must be a list of at most {MAX_STROKES:,} strokes [xs, ys].")
     left = MAX_POINTS
     for stroke in strokes:
         left -= _points(stroke, left)
     if erase is None:
         erase = [False] * len(strokes)
     if not isinstance(erase, list) or len(erase) != len(strokes):
-        raise problem("`erase` must be a list with one true or false for each stroke.")
+        raise user_error("`erase` must be a list with one true or false for each stroke.")
     under = None
     if base is not None:
         picture = _picture(_decode(base, 2**16))
         if picture.size != (images.SIZE, images.SIZE):
-            raise problem(f"`base` must be a PNG of {images.SIZE}x{images.SIZE} px.")
+            raise user_error(f"`base` must be a PNG of {images.SIZE}x{images.SIZE} px.")
         under = 255 - np.asarray(picture.convert("L"))
     return images.rasterise(strokes, erase=[bool(e) for e in erase], base=under).numpy()
 
@@ -85,18 +90,18 @@ def _points(stroke: object, most: int) -> int:
     """How many points a stroke has; anything but finite numbers near the canvas is refused."""
     shaped = isinstance(stroke, list | tuple) and len(stroke) >= 2
     if not shaped or not all(isinstance(axis, list | tuple) for axis in stroke[:2]):
-        raise problem("Each stroke must be two lists of numbers: [xs, ys].")
+        raise user_error("Each stroke must be two lists of numbers: [xs, ys].")
     xs, ys = stroke[:2]
     if not xs or len(xs) != len(ys):
-        raise problem(f"A stroke needs as many xs as ys, not {len(xs)} and {len(ys)}.")
+        raise user_error(f"A stroke needs as many xs as ys, not {len(xs)} and {len(ys)}.")
     if len(xs) > most:
-        raise problem(f"The drawing has too many points: at most {MAX_POINTS:,} are read.")
+        raise user_error(f"The drawing has too many points: at most {MAX_POINTS:,} are read.")
     for value in (*xs, *ys):
         real = isinstance(value, int | float) and not isinstance(value, bool)
         if not real or not abs(value) <= REACH:  # also true of NaN
-            raise problem(
+            raise user_error(
                 f"Coordinates must be numbers in px of the {SIDE}x{SIDE} canvas, "
-                f"not {brief(value)}."
+                f"not {short_repr(value)}."
             )
     return len(xs)
 
@@ -107,27 +112,27 @@ def _editor(value: dict) -> Ink:
     if files[0] is None:
         layers = value.get("layers") or []
         if not isinstance(layers, list) or len(layers) > 10:
-            raise problem("`layers` must be a list of at most 10 uploaded pictures.")
+            raise user_error("`layers` must be a list of at most 10 uploaded pictures.")
         files = [value.get("background"), *layers]
-    inks = [_ink(_picture(uploaded(file))) for file in files if file is not None]
+    inks = [_ink(_picture(uploaded_path(file))) for file in files if file is not None]
     if not inks:
-        raise problem("Draw something first: one stroke is enough.")
+        raise user_error("Draw something first: one stroke is enough.")
     return np.maximum.reduce(inks)
 
 
 def _decode(url: object, limit: int) -> io.BytesIO:
     """The bytes of a PNG data URL."""
     if not isinstance(url, str) or not url.startswith(PNG_URL):
-        raise problem(
+        raise user_error(
             "A picture sent as text must be a 'data:image/png;base64,...' URL; "
             "paths and links are not opened."
         )
     if len(url) > limit:
-        raise problem("This picture is too large to be sent as text: upload it as a file.")
+        raise user_error("This picture is too large to be sent as text: upload it as a file.")
     try:
         return io.BytesIO(base64.b64decode(url[len(PNG_URL) :], validate=True))
     except binascii.Error as error:
-        raise problem("This data URL is not valid base64: send it whole.") from error
+        raise user_error("This data URL is not valid base64: send it whole.") from error
 
 
 def _picture(file: Path | io.BytesIO) -> Image.Image:
@@ -137,7 +142,7 @@ def _picture(file: Path | io.BytesIO) -> Image.Image:
     try:
         return images.read_picture(file)
     except ValueError as error:
-        raise problem(str(error)) from error
+        raise user_error(str(error)) from error
 
 
 def _ink(picture: Image.Image) -> Ink:

@@ -2,7 +2,7 @@
   const holes = pad?.holes ?? [], strokes = pad?.strokes ?? [], face = pad?.source ?? "";
   const rounded = strokes.map((stroke) => stroke.map((axis) => axis.map(Math.round)));
   const erased = strokes.length ? { holes, strokes: rounded, brush: pad.brush } : holes;
-  const photo = { file: face ? `tabs/assets/faces/face-${face.padStart(2, "0")}.png` : "photo.jpg" };
+  const photo = { file: face ? `tabs/sample_faces/face-${face.padStart(2, "0")}.png` : "photo.jpg" };
   const shared = face && holes.length && !strokes.length;
   const link = { smile, glasses, count, temperature, seed };
   const asked = smile === "side by side" ? ["smile", "no smile"] : [smile];

@@ -6,9 +6,9 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from tabs import common, share
+from tabs import model_cache, permalink
 from tabs.codes import kinds as codes_kind
-from tabs.components import pad
+from tabs.components import drawing_pad
 from tabs.inpaint import tab as inpaint
 from tabs.sketch import tab as sketch
 from tests.helpers.fake_models import load
@@ -16,7 +16,7 @@ from tests.helpers.fake_models import load
 
 @pytest.fixture(autouse=True)
 def models(monkeypatch):
-    monkeypatch.setattr(common, "_load", load)
+    monkeypatch.setattr(model_cache, "load", load)
 
 
 def request(**told: str):
@@ -28,17 +28,17 @@ def left_alone(value: object) -> bool:
 
 
 def test_a_link_speaks_of_one_tab():
-    assert share.asked(request(tab="codes", seed="3"), "codes") == {"seed": "3"}
-    assert share.asked(request(tab="codes", seed="3"), "sketch") == {}
-    assert share.asked(request(seed="3"), "sketch") == {"seed": "3"}
-    assert share.asked(request(seed="3"), "inpaint") == {}
+    assert permalink.tab_query(request(tab="codes", seed="3"), "codes") == {"seed": "3"}
+    assert permalink.tab_query(request(tab="codes", seed="3"), "sketch") == {}
+    assert permalink.tab_query(request(seed="3"), "sketch") == {"seed": "3"}
+    assert permalink.tab_query(request(seed="3"), "inpaint") == {}
 
 
 def test_numbers_of_a_link():
-    assert share.figures("000z10", 2) == [0, 35, 36]
+    assert permalink.decode_base36("000z10", 2) == [0, 35, 36]
     for bad in ("", "0", "0-", "é0", "٣٣", "0" * 9000):
         with pytest.raises(ValueError, match="numbers"):
-            share.figures(bad, 2)
+            permalink.decode_base36(bad, 2)
 
 
 def test_a_drawing_comes_back_with_what_was_erased():
@@ -47,7 +47,7 @@ def test_a_drawing_comes_back_with_what_was_erased():
     )
     assert drawing["strokes"] == [[[50, 128], [50, 128]], [[100], [100]]]
     assert drawing["erase"] == [False, True]
-    assert pad.read(drawing).max() > 0.5
+    assert drawing_pad.parse_drawing(drawing).max() > 0.5
     assert (label, count, temperature, seed) == ("cat", 8, 0.5, 7)
 
 

@@ -1,0 +1,14 @@
+"""The grid of completions of a drawing."""
+
+from tabs.components.custom_html import CustomHTML
+
+EMPTY = {"tiles": [], "note": "Draw a stroke or two, or take an example: completions appear here."}
+
+
+class CompletionGrid(CustomHTML):
+    """Tiles with downloads; the event `pick` sets `chosen` to the number of a tile."""
+
+    asset, scripts = "completion_grid", ("completion_grid",)
+
+    def __init__(self, elem_id: str):
+        super().__init__(EMPTY, elem_id=elem_id, elem_classes="results")

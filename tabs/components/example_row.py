@@ -1,0 +1,19 @@
+"""A row of examples to start from."""
+
+from tabs.components.custom_html import CustomHTML
+
+
+class ExampleRow(CustomHTML):
+    """Buttons with a `data-label`; the event `pick` sets `chosen` to the label of one.
+
+    `buttons` is their HTML; `value` is what else the component's value holds.
+    """
+
+    scripts = ("example_row",)
+
+    def __init__(self, title: str, buttons: str, value: dict):
+        super().__init__(
+            {**value, "chosen": None},
+            html_template=f'<p class="starts-title">{title}</p><div class="starts" role="group" '
+            f'aria-label="Examples">{buttons}</div>',
+        )

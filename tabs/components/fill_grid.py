@@ -1,0 +1,14 @@
+"""The fills of a face, row by row, and a comparison with the photo."""
+
+from tabs.components.custom_html import CustomHTML
+
+EMPTY = {"rows": [], "note": "Choose a face, then drag a rectangle over a part of it."}
+
+
+class FillGrid(CustomHTML):
+    """Rows of fills; the event `pick` sets `chosen` to [row, tile]."""
+
+    asset, scripts = "fill_grid", ("fill_grid",)
+
+    def __init__(self, elem_id: str):
+        super().__init__(EMPTY, elem_id=elem_id, elem_classes="results")
