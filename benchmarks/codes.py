@@ -33,7 +33,7 @@ def main() -> None:
             "edit_ms": edit_ms(kind),
             "sample_16_ms": 1e3 * seconds(lambda prior=prior: prior.sample(16, None), 5),
         }
-        if prior.config.names:
+        if prior.config.class_names:
             asked = 1e3 * seconds(lambda prior=prior: prior.sample(16, 3), 5)
             speed["sample_16_labelled_ms"] = asked
         folder = ROOT / "checkpoints" / f"codes-{kind}"

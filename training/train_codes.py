@@ -78,13 +78,15 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
         done, now = step + 1, seconds + time.perf_counter() - began
         if done % cfg.log_every == 0:
             values = {name: float(term.detach()) for name, term in terms.items()}
-            use = perplexity(torch.bincount(out.codes.flatten(), minlength=settings.codes).float())
+            use = perplexity(
+                torch.bincount(out.codes.flatten(), minlength=settings.num_codes).float()
+            )
             speed = cfg.batch_size * done / now
             log.write(step, **values, perplexity=use, images_per_s=speed, seconds=now)
             bar.set_postfix(loss=f"{values['loss']:.4f}", perplexity=f"{use:.0f}")
         if done % cfg.save_every == 0 or done == cfg.steps:
             with ema.in_place_of(model):
-                model.uses.copy_(uses(model, images, device))
+                model.code_counts.copy_(uses(model, images, device))
                 preview(model, x, run_dir / f"{done:06d}.png")
                 checkpoint.save(out_dir, model, card=card(cfg, done, now))
             resume.save(done, now)  # last: what a kill cuts short is done again

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from models import checkpoint
-from models.codes.prior import ANY, CodesPrior, CodesPriorConfig
+from models.codes.prior import UNCONDITIONAL, CodesPrior, CodesPriorConfig
 from models.codes.vqvae import VQVAE
 from training.codes import dataset as pictures
 from training.codes.config import prior_card
@@ -90,7 +90,12 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     torch.manual_seed(cfg.seed)
-    settings = replace(cfg.model, codes=shape.codes, grid=shape.grid, names=shape.names)
+    settings = replace(
+        cfg.model,
+        num_codes=shape.num_codes,
+        grid_size=shape.grid_size,
+        class_names=shape.class_names,
+    )
     model = CodesPrior(settings).to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), cfg.lr, (0.9, 0.95), weight_decay=0.05, fused=True
@@ -107,9 +112,11 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
     for step in range(start, cfg.steps):
         rng = np.random.default_rng((cfg.seed, step))
         pick = rng.integers(0, len(codes), cfg.batch_size)
-        label = np.where(rng.uniform(size=len(pick)) < DROPPED, ANY, labels[pick])
-        label = torch.from_numpy(label if shape.names else np.full_like(label, ANY)).to(device)
-        order = orders(len(pick), shape.grid**2, rng).to(device)
+        label = np.where(rng.uniform(size=len(pick)) < DROPPED, UNCONDITIONAL, labels[pick])
+        label = torch.from_numpy(
+            label if shape.class_names else np.full_like(label, UNCONDITIONAL)
+        ).to(device)
+        order = orders(len(pick), shape.grid_size**2, rng).to(device)
         x = codes[pick].to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16()):
             logits = model(x, label, order)

@@ -1,7 +1,7 @@
-"""Edits of a grid of codes: pure functions on (..., h, w), which serve pictures as well.
+"""Edits of code grids: pure functions on (..., h, w), which apply to images as well.
 
-A cell is one place of the grid; x runs to the right, y down. Whatever an edit does to a grid of
-codes, the same call does to the pixels, with every length times the side of a cell.
+A cell is one element of the grid; x runs to the right, y down. The same call edits an image when
+every length is multiplied by the side of a cell in px.
 """
 
 import torch
@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 AXES, EDGES = ("x", "y"), ("wrap", "border", "fill")
-Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in cells, ends excluded
+Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in cells, the last two excluded
 
 
 def shift(
@@ -19,9 +19,10 @@ def shift(
     edge: str = "wrap",
     fill: int | float = 0,
 ) -> Shaped[Tensor, "*b h w"]:
-    """Move everything `x` cells to the right and `y` down.
+    """Shift by `x` cells to the right and `y` down.
 
-    What comes in is what went out on the other side, the nearest cell of the border, or `fill`.
+    `edge` says what the vacated cells get: "wrap" what left on the other side, "border" the
+    nearest cell of the border, "fill" the value `fill`.
     """
     if edge not in EDGES:
         raise ValueError(f"edge must be 'wrap', 'border' or 'fill', not {edge!r}")
@@ -37,12 +38,12 @@ def shift(
 
 
 def rotate(grid: Shaped[Tensor, "*b h w"], quarters: int = 1) -> Shaped[Tensor, "*b h2 w2"]:
-    """Turn anticlockwise by `quarters` times 90 degrees; negative ones turn clockwise."""
+    """Rotate anticlockwise by `quarters` times 90 degrees; negative `quarters` rotate clockwise."""
     return torch.rot90(grid, quarters, (-2, -1))
 
 
 def flip(grid: Shaped[Tensor, "*b h w"], axis: str = "x") -> Shaped[Tensor, "*b h w"]:
-    """Mirror along an axis: "x" swaps left and right, "y" top and bottom."""
+    """Mirror: axis "x" swaps left and right, "y" top and bottom."""
     return grid.flip(_dim(axis))
 
 
@@ -52,8 +53,8 @@ def splice(
     cut: int,
     axis: str = "x",
 ) -> Shaped[Tensor, "*b h w"]:
-    """The first `cut` columns (rows, for "y") of `first`, from there on those of `second`."""
-    _same(first, second)
+    """The first `cut` columns (axis "y": rows) of `first`, the others of `second`."""
+    _check_same_shape(first, second)
     dim = _dim(axis)
     n = first.shape[dim]
     if not 0 <= cut <= n:
@@ -68,11 +69,11 @@ def transplant(
     x: int,
     y: int,
 ) -> Shaped[Tensor, "*b h w"]:
-    """`target` with a rectangle of `source` in it, its left top corner at cell (x, y).
+    """`target` with a rectangle of `source` pasted so that its top left corner is at cell (x, y).
 
-    What would reach over the border is cut off.
+    What reaches beyond the grid is cropped.
     """
-    _same(source, target)
+    _check_same_shape(source, target)
     h, w = target.shape[-2:]
     left, top, right, bottom = rectangle
     if not (0 <= left < right <= w and 0 <= top < bottom <= h):
@@ -80,21 +81,21 @@ def transplant(
             f"the rectangle {rectangle} must be left, top, right, bottom within {w}x{h} cells"
         )
     if not (-w < x < w and -h < y < h):
-        raise ValueError(f"({x}, {y}) is no place in {w}x{h} cells")
+        raise ValueError(f"({x}, {y}) must be -{w - 1} to {w - 1} and -{h - 1} to {h - 1}")
     result = target.clone()
     to_left, to_top = max(x, 0), max(y, 0)
     width, height = min(x + right - left, w) - to_left, min(y + bottom - top, h) - to_top
     if width > 0 and height > 0:
         from_left, from_top = left + to_left - x, top + to_top - y
-        part = source[..., from_top : from_top + height, from_left : from_left + width]
-        result[..., to_top : to_top + height, to_left : to_left + width] = part
+        patch = source[..., from_top : from_top + height, from_left : from_left + width]
+        result[..., to_top : to_top + height, to_left : to_left + width] = patch
     return result
 
 
 def paint(
     codes: Int64[Tensor, "*b h w"], cells: list[tuple[int, int]], code: int
 ) -> Int64[Tensor, "*b h w"]:
-    """`code` in each of the cells (x, y)."""
+    """`codes` with `code` in each of the cells (x, y)."""
     h, w = codes.shape[-2:]
     result = codes.clone()
     for x, y in cells:
@@ -105,25 +106,22 @@ def paint(
 
 
 def replace(codes: Int64[Tensor, "*b h w"], old: int, new: int) -> Int64[Tensor, "*b h w"]:
-    """`new` wherever `old` was."""
+    """`codes` with every `old` replaced by `new`."""
     return torch.where(codes == old, new, codes)
 
 
 def permute(codes: Int64[Tensor, "*b h w"], table: Int64[Tensor, " k"]) -> Int64[Tensor, "*b h w"]:
-    """Code k becomes `table[k]`, everywhere."""
+    """`table[k]` in place of each code k."""
     if codes.min() < 0 or codes.max() >= len(table):
-        raise ValueError(f"codes must be 0 to {len(table) - 1}")
+        raise ValueError(
+            f"codes must be 0 to {len(table) - 1}, not {int(codes.min())} to {int(codes.max())}"
+        )
     return table[codes]
 
 
 def opposites(codebook: Float[Tensor, "k d"]) -> Int64[Tensor, " k"]:
-    """For each code the one whose vector is nearest to the negated vector: a table to `permute`."""
+    """Table for `permute`: for each code, the one whose vector is nearest to its negated vector."""
     return torch.cdist(-codebook, codebook).argmin(1)
-
-
-def enlarged(grid: Shaped[Tensor, "*b h w"], cell: int) -> Shaped[Tensor, "*b h2 w2"]:
-    """Each cell as a square of cell x cell."""
-    return grid.repeat_interleave(cell, -2).repeat_interleave(cell, -1)
 
 
 def _dim(axis: str) -> int:
@@ -132,8 +130,9 @@ def _dim(axis: str) -> int:
     return -1 if axis == "x" else -2
 
 
-def _same(first: Tensor, second: Tensor) -> None:
+def _check_same_shape(first: Tensor, second: Tensor) -> None:
     if first.shape != second.shape:
         raise ValueError(
-            f"both grids must be of one size: {tuple(first.shape)} and {tuple(second.shape)}"
+            "both grids must have the same shape, not "
+            f"{tuple(first.shape)} and {tuple(second.shape)}"
         )

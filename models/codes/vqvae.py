@@ -1,7 +1,9 @@
-"""VQ-VAE: a picture as a grid of codes (van den Oord et al. 2017).
+"""VQ-VAE: an image as a grid of discrete codes (van den Oord et al. 2017, arXiv 1711.00937).
 
-Each place of the encoder's map is replaced by the nearest of K vectors, the codebook; its number is
-the code. The decoder sees these vectors alone.
+The encoder maps an image to a grid of vectors z_e; each is replaced by the nearest of K codebook
+vectors e_k, and k is its code. The decoder sees the codebook vectors alone:
+
+    codes[i, j] = argmin_k ||z_e[i, j] - e_k||,   z_q[i, j] = e_codes[i, j]
 """
 
 from dataclasses import dataclass
@@ -16,48 +18,54 @@ from models.blocks import ResBlock, init_convolutions
 
 
 @dataclass(frozen=True)
-class CodesConfig:
+class VQVAEConfig:
     """Rebuilds the network; saved beside the weights."""
 
     image_size: int = 28
+    """Height and width of an image, px."""
     channels: int = 1
-    """Of the picture: 1 ink or grey, 3 colour."""
+    """Channels of an image: 1 for ink or grey, 3 for colour."""
     widths: tuple[int, ...] = (32, 64)
-    """Channels after each halving; the grid's side is image_size / 2 ** len(widths)."""
+    """Feature channels after each halving; the grid's side is image_size / 2 ** len(widths)."""
     blocks: int = 2
-    """Residual blocks at the grid's size, in the encoder and in the decoder."""
-    kernel: int = 1
-    """Of the encoder's: 1 looks at a cell alone, 3 at its neighbours; the decoder's are 1."""
-    codes: int = 64
-    """K, the size of the codebook."""
-    dim: int = 16
-    """D, of its vectors."""
-    names: tuple[str, ...] = ()
-    """What the pictures show, where they have a class."""
+    """Residual blocks at the grid's resolution, in the encoder and in the decoder."""
+    encoder_kernel_size: int = 1
+    """Kernel of the encoder's residual blocks: 1 or 3; those of the decoder have 1."""
+    num_codes: int = 64
+    """Codebook size K."""
+    code_dim: int = 16
+    """Dimension D of a codebook vector."""
+    class_names: tuple[str, ...] = ()
+    """Classes of the training images, in the order of their labels; empty without labels."""
 
     def __post_init__(self):
         if not self.widths or self.image_size % 2 ** len(self.widths):
             raise ValueError(
                 f"image_size {self.image_size} must be a multiple of 2 ** {len(self.widths)}"
             )
-        if self.channels not in (1, 3) or self.kernel not in (1, 3):
-            raise ValueError(f"channels and kernel must be 1 or 3: {self}")
-        if min(self.codes, self.dim) < 1:
-            raise ValueError(f"codes and dim must be positive: {self}")
+        if self.channels not in (1, 3) or self.encoder_kernel_size not in (1, 3):
+            raise ValueError(
+                f"channels must be 1 or 3, and encoder_kernel_size 1 or 3, not {self.channels} "
+                f"and {self.encoder_kernel_size}"
+            )
+        if min(self.num_codes, self.code_dim) < 1:
+            raise ValueError(
+                f"num_codes and code_dim must be positive, not {self.num_codes} and {self.code_dim}"
+            )
 
     @property
-    def grid(self) -> int:
-        """Cells a side."""
-        return self.image_size // 2 ** len(self.widths)
+    def grid_size(self) -> int:
+        """Cells a side of an image's code grid."""
+        return self.image_size // self.cell_size
 
     @property
-    def cell(self) -> int:
-        """Px a side of what one code stands for."""
+    def cell_size(self) -> int:
+        """Side of the image patch under one code, px."""
         return 2 ** len(self.widths)
 
 
-class CodesOutput(NamedTuple):
-    """Logits of the pixels, the encoder's vectors, those of the codebook, their numbers."""
+class VQVAEOutput(NamedTuple):
+    """Pixel logits, encoder output z_e, its quantized z_q, and their codes."""
 
     logits: Float[Tensor, "b c h w"]
     z_e: Float[Tensor, "b d gh gw"]
@@ -66,13 +74,13 @@ class CodesOutput(NamedTuple):
 
 
 class VQVAE(nn.Module):
-    """What ships, one for digits, one for sketches, one for faces."""
+    """Convolutional VQ-VAE whose decoder blocks look at one cell each, so that codes are local."""
 
-    config_class = CodesConfig
+    config_class = VQVAEConfig
 
-    def __init__(self, config: CodesConfig | None = None):
+    def __init__(self, config: VQVAEConfig | None = None):
         super().__init__()
-        self.config = config = config or CodesConfig()
+        self.config = config = config or VQVAEConfig()
         last = config.widths[-1]
         down: list[nn.Module] = []
         up: list[nn.Module] = []
@@ -82,77 +90,79 @@ class VQVAE(nn.Module):
             before = width
         self.encoder = nn.Sequential(
             *down[:-1],
-            *(ResBlock(last, config.kernel) for _ in range(config.blocks)),
+            *(ResBlock(last, config.encoder_kernel_size) for _ in range(config.blocks)),
             nn.SiLU(),
-            nn.Conv2d(last, config.dim, 1),
+            nn.Conv2d(last, config.code_dim, 1),
         )
         for width in (*config.widths[-2::-1], config.channels):
             up += [nn.SiLU(), nn.Conv2d(before, 4 * width, 3, padding=1), nn.PixelShuffle(2)]
             before = width
         self.decoder = nn.Sequential(
-            nn.Conv2d(config.dim, last, 3, padding=1),
+            nn.Conv2d(config.code_dim, last, 3, padding=1),
             *(ResBlock(last, 1) for _ in range(config.blocks)),
             *up,
         )
         init_convolutions(self)
-        self.codebook = nn.Parameter(torch.randn(config.codes, config.dim))
-        self.uses: Tensor  # how often each code served in training pictures, (K,)
-        self.register_buffer("uses", torch.zeros(config.codes, dtype=torch.long))
+        self.codebook = nn.Parameter(torch.randn(config.num_codes, config.code_dim))
+        self.code_counts: Tensor  # occurrences of each code in training images, (K,)
+        self.register_buffer("code_counts", torch.zeros(config.num_codes, dtype=torch.long))
 
     @property
     def background(self) -> int:
-        """The code that served most."""
-        return int(self.uses.argmax())
+        """The most frequent code of the training images."""
+        return int(self.code_counts.argmax())
 
-    def embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d gh gw"]:
-        """The encoder's vectors z_e of pictures in [0, 1]."""
+    def encode_latents(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d gh gw"]:
+        """Encoder output z_e of images in [0, 1], before quantization."""
         return self.encoder(images * 2 - 1).float()
 
-    def nearest(self, z_e: Float[Tensor, "b d gh gw"]) -> Int64[Tensor, "b gh gw"]:
-        """The number of the codebook's nearest vector at each place (Euclidean distance)."""
+    def quantize(self, z_e: Float[Tensor, "b d gh gw"]) -> Int64[Tensor, "b gh gw"]:
+        """Codes: the index of the nearest codebook vector of each cell (Euclidean distance)."""
         b, d, h, w = z_e.shape
-        places = z_e.permute(0, 2, 3, 1).reshape(-1, d)
+        cells = z_e.permute(0, 2, 3, 1).reshape(-1, d)
         # |z|^2 is the same for every code
-        distance = self.codebook.square().sum(1) - 2 * places @ self.codebook.T
+        distance = self.codebook.square().sum(1) - 2 * cells @ self.codebook.T
         return distance.argmin(1).view(b, h, w)
 
-    def vectors(self, codes: Int64[Tensor, "b gh gw"]) -> Float[Tensor, "b d gh gw"]:
-        """The codebook's vectors."""
+    def lookup(self, codes: Int64[Tensor, "b gh gw"]) -> Float[Tensor, "b d gh gw"]:
+        """Codebook vectors z_q of codes."""
         return F.embedding(codes, self.codebook).permute(0, 3, 1, 2)
 
-    def forward(self, images: Float[Tensor, "b c h w"]) -> CodesOutput:
-        """Training pass; the decoder's gradient goes straight through to the encoder."""
-        z_e = self.embed(images)
-        codes = self.nearest(z_e)
-        z_q = self.vectors(codes)
-        return CodesOutput(self.decoder(z_e + (z_q - z_e).detach()).float(), z_e, z_q, codes)
+    def forward(self, images: Float[Tensor, "b c h w"]) -> VQVAEOutput:
+        """Training pass; the straight-through estimator hands the decoder's gradient to z_e."""
+        z_e = self.encode_latents(images)
+        codes = self.quantize(z_e)
+        z_q = self.lookup(codes)
+        return VQVAEOutput(self.decoder(z_e + (z_q - z_e).detach()).float(), z_e, z_q, codes)
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Int64[Tensor, "b gh gw"]:
-        """Pictures (b, c, h, w) in [0, 1] to codes; ValueError for others."""
+        """Codes of images (b, c, image_size, image_size) in [0, 1]; ValueError for others."""
         c, size = self.config.channels, self.config.image_size
         if images.ndim != 4 or tuple(images.shape[1:]) != (c, size, size):
-            raise ValueError(f"images must be (b, {c}, {size}, {size}): {tuple(images.shape)}")
+            raise ValueError(f"images must be (b, {c}, {size}, {size}), not {tuple(images.shape)}")
         if not images.is_floating_point() or not ((images >= 0) & (images <= 1)).all():
-            raise ValueError("images must hold floats in [0, 1], no NaN")
-        return self.nearest(self.embed(images))
+            raise ValueError("images must be floats in [0, 1] without NaN: divide bytes by 255")
+        return self.quantize(self.encode_latents(images))
 
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Float[Tensor, "b c h w"]:
-        """Codes (b, gh, gw), a grid of any size, to pictures in [0, 1]; ValueError for others."""
+        """Images in [0, 1] of code grids (b, gh, gw) of any size; ValueError for other codes."""
         if codes.ndim != 3 or codes.is_floating_point() or not codes.numel():
-            raise ValueError(f"codes must be integers (b, rows, columns): {tuple(codes.shape)}")
-        if codes.min() < 0 or codes.max() >= self.config.codes:
             raise ValueError(
-                f"codes must be 0 to {self.config.codes - 1}: {int(codes.min())} to "
+                f"codes must be integers (b, rows, columns), not {codes.dtype} {tuple(codes.shape)}"
+            )
+        if codes.min() < 0 or codes.max() >= self.config.num_codes:
+            raise ValueError(
+                f"codes must be 0 to {self.config.num_codes - 1}, not {int(codes.min())} to "
                 f"{int(codes.max())}"
             )
-        return self.draw(self.vectors(codes.long()))
+        return self.decode_latents(self.lookup(codes.long()))
 
     @torch.inference_mode()
-    def draw(self, vectors: Float[Tensor, "b d gh gw"]) -> Float[Tensor, "b c h w"]:
-        """Any vectors, of the codebook or not, to pictures in [0, 1]."""
-        return self.decoder(vectors).float().sigmoid()
+    def decode_latents(self, z: Float[Tensor, "b d gh gw"]) -> Float[Tensor, "b c h w"]:
+        """Images in [0, 1] of any vectors, whether or not they are in the codebook."""
+        return self.decoder(z).float().sigmoid()
 
 
 MODELS = (VQVAE,)

@@ -33,8 +33,8 @@ def sample(
     config = codes_picture.model(kind).config
     seed = check_number(seed, "Seed", 0, MAX_SEED, whole=True)
     temperature = check_number(temperature, "Temperature", 0, MAX_TEMPERATURE)
-    top_k = check_number(top_k, "Top-k", 0, config.codes, whole=True)
-    label = check_choice(label, "Label", ("any", *config.names))
+    top_k = check_number(top_k, "Top-k", 0, config.num_codes, whole=True)
+    label = check_choice(label, "Label", ("any", *config.class_names))
     asked = None if label == "any" else label
     prior = codes_picture.prior(kind)
     return prior.sample(count, asked, keep, temperature, top_k or None, seed)
@@ -46,15 +46,16 @@ def completion(
     """The edit that fills open cells [x, y] of a grid as the prior would."""
     config = codes_picture.model(kind).config
     keep = edited.clone()
-    if int(keep.max()) >= config.codes:
+    if int(keep.max()) >= config.num_codes:
         raise user_error("The prior knows no negated codes: negate to the nearest ones instead.")
-    if tuple(keep.shape) != (config.grid, config.grid):
-        raise user_error(f"The prior completes grids of {config.grid}x{config.grid} codes only.")
+    if tuple(keep.shape) != (config.grid_size, config.grid_size):
+        side = config.grid_size
+        raise user_error(f"The prior completes grids of {side}x{side} codes only.")
     places = []
-    for cell in cells[: config.grid**2]:
+    for cell in cells[: config.grid_size**2]:
         if not isinstance(cell, list) or len(cell) != 2:
             raise user_error("An open cell must be [column, row].")
-        x, y = (check_number(v, "An open cell", 0, config.grid - 1, whole=True) for v in cell)
+        x, y = (check_number(v, "An open cell", 0, config.grid_size - 1, whole=True) for v in cell)
         keep[y, x] = -1
         places.append((x, y))
     drawn = sample(kind, label, temperature, top_k, seed, 1, keep)[0]
@@ -76,7 +77,7 @@ def encode_codes(picture: Any, kind: str = "digits") -> dict:
     again = model.decode(codes)[0]
     return {
         "codes": codes[0].tolist(),
-        "size": model.config.codes,
+        "size": model.config.num_codes,
         "picture": _file(again, kind, "decoded.png"),
         "psnr": codes_view.psnr(source[0], again),
     }

@@ -66,20 +66,20 @@ def drawn(board: Board) -> Drawn:
     import torch
 
     from models.codes import edit_script
-    from models.codes.edit_script import Book
+    from models.codes.edit_script import Codebook
 
     model = codes_picture.model(board.kind)
-    book = Book(model.codebook.detach(), model.background)
+    book = Codebook(model.codebook.detach(), model.background)
     edits = parsed(board.text())
     with torch.inference_mode():
         plain = model.decode(torch.stack([board.first, board.second]))
         backdrop = float(model.decode(torch.full_like(board.first, book.background)[None]).mean())
         try:
             edited = edit_script.apply(edits, board.first, board.second, book)
-            moved = edit_script.apply_to_pixels(edits, *plain, model.config.cell, backdrop)
+            moved = edit_script.apply_to_pixels(edits, *plain, model.config.cell_size, backdrop)
         except ValueError as error:
             raise user_error(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
-        ours = model.draw(book.signed()[edited].permute(2, 0, 1)[None])[0]
+        ours = model.decode_latents(book.signed_vectors()[edited].permute(2, 0, 1)[None])[0]
     return Drawn(edited, ours, moved, plain)
 
 
@@ -103,7 +103,7 @@ def shown(board: Board, sources: dict | None = None) -> dict:
         "chain": board.chain,
         "redo": board.redo,
         "edited": made.edited.tolist(),
-        "codes": config.codes,
+        "codes": config.num_codes,
         "colours": codes_view.colours(board.kind),
         "pictures": pictures,
         "notes": notes,

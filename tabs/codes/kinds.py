@@ -24,7 +24,7 @@ SHOWN = 10
 
 def labels(kind: str) -> list[str]:
     """What can be asked of the prior; "any" first."""
-    return ["any", *codes_picture.model(kind).config.names]
+    return ["any", *codes_picture.model(kind).config.class_names]
 
 
 @lru_cache(maxsize=4)
@@ -37,7 +37,7 @@ def starts(kind: str) -> tuple:
         faces = (np.array(Image.open(file).convert("RGB")) for file in sample_faces.PATHS)
         size = model.config.image_size
         return tuple(codes_picture.photo(face, size, find=False)[0] for face in faces)
-    names, prior = model.config.names[:SHOWN], codes_picture.prior(kind)
+    names, prior = model.config.class_names[:SHOWN], codes_picture.prior(kind)
     grids = [prior.sample(1, name, None, 0.8, None, 3) for name in names]
     return tuple(model.decode(torch.cat(grids)))
 
@@ -66,7 +66,7 @@ def on_kind(kind: str):
 
 def packed(text: str, kind: str):
     """The grid of a link's `a` or `b`; ValueError or gr.Error where it is none."""
-    side = codes_picture.model(kind).config.grid
+    side = codes_picture.model(kind).config.grid_size
     codes = permalink.decode_base36(text, 2)
     rows = [codes[i : i + side] for i in range(0, len(codes), side)]
     return codes_picture.fitting(rows, "The grid", kind)
@@ -89,7 +89,7 @@ def from_link(request: gr.Request):
     names = labels(kind)
     if told.get("label") in names:
         begun[6] = gr.update(choices=names, value=told["label"], visible=len(names) > 1)
-    most = codes_picture.model(kind).config.codes
+    most = codes_picture.model(kind).config.num_codes
     return (
         *begun,
         kind,

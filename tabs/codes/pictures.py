@@ -139,10 +139,10 @@ def grid(value: object, name: str, most: int, *, open_cells: bool = False):
 def fitting(value: object, name: str, kind: str, **options):
     """`grid` for the codebook of a kind, of its shape."""
     config = model(kind).config
-    codes = grid(value, name, config.codes, **options)
-    if tuple(codes.shape) != (config.grid, config.grid):
+    codes = grid(value, name, config.num_codes, **options)
+    if tuple(codes.shape) != (config.grid_size, config.grid_size):
         raise user_error(
-            f"{name} must be {config.grid}x{config.grid} codes for {kind}, "
+            f"{name} must be {config.grid_size}x{config.grid_size} codes for {kind}, "
             f"not {codes.shape[1]}x{codes.shape[0]}."
         )
     return codes

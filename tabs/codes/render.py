@@ -54,14 +54,14 @@ def atlas_value(kind: str) -> dict[str, Any]:
     import torch
 
     model = codes_picture.model(kind)
-    k, cell, side = model.config.codes, model.config.cell, 3
+    k, cell, side = model.config.num_codes, model.config.cell_size, 3
     if k > MAX_ATLAS:
         return codebook_atlas.EMPTY | {"kind": kind}
     grids = torch.arange(k)[:, None, None].repeat(1, 2 * side + 1, 2 * side + 1)
     drawn = torch.cat([model.decode(part) for part in grids.split(64)])
     edge = slice(side * cell - cell // 2, (side + 1) * cell + cell // 2)
     tiles = [pixels(one, kind) for one in drawn[:, :, edge, edge]]
-    uses = model.uses.tolist()
+    uses = model.code_counts.tolist()
     order = sorted(range(k), key=lambda code: -uses[code])
     blank = np.zeros_like(tiles[0])
     rows = [

@@ -38,7 +38,7 @@ def test_a_digit_of_the_networks_size_is_taken_as_it_is(client, tmp_path):
         Image.fromarray(pixels).save(path)
         found = client.predict(handle_file(path), "digits", api_name="/encode_codes")
         assert found["codes"] == expected[0].tolist()
-        assert found["size"] == CODES["digits"].codes
+        assert found["size"] == CODES["digits"].num_codes
 
 
 def test_endpoints_encode_edit_and_sample_as_the_models_do(client, tmp_path):
@@ -51,9 +51,9 @@ def test_endpoints_encode_edit_and_sample_as_the_models_do(client, tmp_path):
     grid = book.encode(torch.from_numpy(face).permute(2, 0, 1)[None].float() / 255)
     assert found["codes"] == grid[0].tolist()
     after = client.predict(found["codes"], "rotate 2\nnegate", "faces", api_name="/edit_codes")
-    assert after["codes"] == (grid[0].flip(0).flip(1) + book.config.codes).tolist()
+    assert after["codes"] == (grid[0].flip(0).flip(1) + book.config.num_codes).tolist()
     drawn = np.asarray(Image.open(after["picture"]))
-    minus = book.draw(-book.vectors(grid.flip(1).flip(2)))[0]
+    minus = book.decode_latents(-book.lookup(grid.flip(1).flip(2)))[0]
     same(drawn, codes_view.pixels(minus, "faces"))
     assert np.asarray(Image.open(after["pixels"])).shape == drawn.shape
     keep = [[-1] * 7] * 3 + [[2] * 7] * 4

@@ -157,7 +157,7 @@ def test_paste_a_chain_and_see_what_is_wrong_with_another(visit):
     page.get_by_text("no counterpart in pixels").wait_for()
     box.fill("rotate 1\njump")
     box.blur()
-    page.get_by_text("'jump' is no edit").wait_for()
+    page.get_by_text("'jump' is not an edit").wait_for()
     page.locator('[data-line="undo"]').click()
     visitor.until_chain("rotate 1")
     assert "Traceback" not in page.content()
@@ -181,7 +181,8 @@ def test_another_codebook_an_own_picture_and_new_samples(visit, tmp_path):
     page = visitor.page
     page.locator("#codes-kind").get_by_text("faces").click()
     page.wait_for_function(
-        f"document.querySelectorAll('#codes-atlas [data-code]').length === {CODES['faces'].codes}"
+        "count => document.querySelectorAll('#codes-atlas [data-code]').length === count",
+        arg=CODES["faces"].num_codes,
     )
     assert page.locator('#codes-board [data-splice="cut"]').input_value() == "16"
     before = visitor.picture("second")
@@ -196,7 +197,8 @@ def test_another_codebook_an_own_picture_and_new_samples(visit, tmp_path):
     )
     page.locator("#codes-kind").get_by_text("digits").click()
     page.wait_for_function(
-        f"document.querySelectorAll('#codes-atlas [data-code]').length === {CODES['digits'].codes}"
+        "count => document.querySelectorAll('#codes-atlas [data-code]').length === count",
+        arg=CODES["digits"].num_codes,
     )
     tile = page.locator("#codes-strip [data-tile] img").first
     old = tile.get_attribute("src")

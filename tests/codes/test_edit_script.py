@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from models.codes import edit_script, edits
-from models.codes.edit_script import Book
+from models.codes.edit_script import Codebook
+from tests.codes.test_edits import upsample
 
 K = 5
-BOOK = Book(torch.randn(K, 3, generator=torch.Generator().manual_seed(0)), 2)
+BOOK = Codebook(torch.randn(K, 3, generator=torch.Generator().manual_seed(0)), 2)
 
 
 def grids() -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,7 +56,7 @@ def test_a_chain_written_and_read_again_is_the_same():
 
 def test_negated_numbers_stand_for_negated_vectors():
     a, _ = grids()
-    signed = BOOK.signed()
+    signed = BOOK.signed_vectors()
     torch.testing.assert_close(signed[run("negate")], -signed[a])
 
 
@@ -64,9 +65,9 @@ def test_negated_numbers_stand_for_negated_vectors():
 )
 def test_pixels_are_edited_alike(text):
     a, b = grids()
-    large = [edits.enlarged(p, 2)[None].float() for p in (a, b)]
+    large = [upsample(p, 2)[None].float() for p in (a, b)]
     found = edit_script.apply_to_pixels(edit_script.parse(text), *large, 2, 2.0)
-    assert torch.equal(found[0].long(), edits.enlarged(run(text), 2))
+    assert torch.equal(found[0].long(), upsample(run(text), 2))
 
 
 def test_what_pixels_do_not_know():
@@ -78,19 +79,19 @@ def test_what_pixels_do_not_know():
 
 
 BAD = {
-    "dance": "line 1: 'dance' is no edit: use one of shift",
+    "dance": "line 1: 'dance' is not an edit: use one of shift",
     "flip x\nshift 1": "edit 2, 'shift 1': it needs 2",
     "shift a b": "must be whole numbers",
     "shift 1 1 mirror": "'wrap', 'border' or 'fill'",
     "shift 99999 0": "-10,000 to 10,000",
     "rotate": "it needs 1 number",
     "flip z": "'x' or 'y'",
-    "flip": "flip needs 1 value",
+    "flip": "flip needs 1 argument",
     "splice": "splice needs a cut, and x or y",
     "splice 9": "cut must be 0 to 4",
     "transplant 0 0 9 9 0 0": "within 4x4 cells",
     "transplant 1": "it needs 6 number",
-    "negate all": "negate stands alone",
+    "negate all": "negate takes no argument",
     "replace 1": "replace needs 2",
     "replace 1 5": "no code 5: use 0 to 4",
     "paint 1": "paint needs a code and cells",

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from models.checkpoint import CheckpointError
 from models.codes import edit_script, edits, pretrained
-from models.codes.edit_script import Book
+from models.codes.edit_script import Codebook
 from models.codes.pretrained import CONFIG, WEIGHTS, PretrainedVQ, load
 from tests.helpers.random_weights import randomized
 
@@ -68,17 +68,17 @@ def test_codes_and_pictures_are_those_of_diffusers(kind, tmp_path):
     codes = ours.encode(x)
     assert torch.equal(codes, numbers.view(2, 6, 10))
     assert len(codes.unique()) > 3
-    torch.testing.assert_close(ours.vectors(codes), z_q)
+    torch.testing.assert_close(ours.lookup(codes), z_q)
     expected = (decoded / 2 + 0.5 if centred else decoded).clamp(0, 1)
     torch.testing.assert_close(ours.decode(codes), expected)
     assert expected.std() > 0.05
-    assert (ours.config.codes, ours.config.dim) == tuple(ours.codebook.shape)
-    assert (ours.config.cell, ours.config.channels) == (4, 3)
+    assert (ours.config.num_codes, ours.config.code_dim) == tuple(ours.codebook.shape)
+    assert (ours.config.cell_size, ours.config.channels) == (4, 3)
 
 
 def test_the_nearest_is_found_in_parts(model, monkeypatch):
     whole = model.encode(photographs())
-    monkeypatch.setattr(pretrained, "PLACES", 7)
+    monkeypatch.setattr(pretrained, "CHUNK_CELLS", 7)
     assert torch.equal(model.encode(photographs()), whole)
 
 
@@ -92,10 +92,10 @@ CHAINS = [
 @pytest.mark.parametrize("text", CHAINS)
 def test_every_edit_can_be_drawn(model, text):
     first, second = model.encode(photographs())
-    book = Book(model.codebook, background=0)
+    book = Codebook(model.codebook, background=0)
     edited = edit_script.apply(edit_script.parse(text), first, second, book)
-    vectors = book.signed()[edited].permute(2, 0, 1)[None]
-    drawn = model.draw(vectors)
+    vectors = book.signed_vectors()[edited].permute(2, 0, 1)[None]
+    drawn = model.decode_latents(vectors)
     assert drawn.shape[2:] == (4 * edited.shape[0], 4 * edited.shape[1])
     assert not torch.equal(drawn, model.decode(first[None]))
     if text != "negate":
@@ -103,7 +103,7 @@ def test_every_edit_can_be_drawn(model, text):
 
 
 def test_every_edit_has_its_chain():
-    assert {text.split()[0] for text in CHAINS} == set(edit_script.WORDS)
+    assert {text.split()[0] for text in CHAINS} == set(edit_script.OPS)
 
 
 def test_a_codebook_of_opposites_permutes(model):
@@ -149,11 +149,11 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_hub_id_is_found_in_the_cache_without_a_connection(model):
     for again in (load("some/one"), load("some/one", "v1"), load("some/one", 40 * "a")):
         assert torch.equal(again.codebook, model.codebook)
-    with pytest.raises(CheckpointError, match=r"cannot fetch some/other .*no copy is here"):
+    with pytest.raises(CheckpointError, match=r"cannot download some/other .*no copy is cached"):
         load("some/other")
-    with pytest.raises(CheckpointError, match="cannot fetch some/one"):
+    with pytest.raises(CheckpointError, match="cannot download some/one"):
         load("some/one", "v2")
-    with pytest.raises(CheckpointError, match="'/etc/some/where' is no Hub id: give owner/name"):
+    with pytest.raises(CheckpointError, match="'/etc/some/where' is not a Hub id: give owner/name"):
         load("/etc/some/where")
 
 
@@ -187,15 +187,21 @@ def edited(folder: Path, *, drop: str = "", add: str = "", spoil: str = "") -> N
 
 
 SPOILT = {
-    "another class": (lambda f: change(f, _class_name="AutoencoderKL"), "but AutoencoderKL"),
-    "a list": (lambda f: (f / CONFIG).write_text("[]"), "no VQModel of diffusers"),
+    "another class": (
+        lambda f: change(f, _class_name="AutoencoderKL"),
+        "it holds AutoencoderKL",
+    ),
+    "a list": (lambda f: (f / CONFIG).write_text("[]"), "it holds no class name: give"),
     "no JSON": (lambda f: (f / CONFIG).write_text("{"), "config.json cannot be read"),
-    "no config": (lambda f: (f / CONFIG).unlink(), "no config.json of a VQModel, neither at"),
-    "pickled": (lambda f: (f / WEIGHTS).rename(f / "pytorch_model.bin"), "not read; ask its auth"),
+    "no config": (lambda f: (f / CONFIG).unlink(), "no config.json in it, nor in vqvae"),
+    "pickled": (
+        lambda f: (f / WEIGHTS).rename(f / "pytorch_model.bin"),
+        "loaded; ask its author",
+    ),
     "cut off": (lambda f: (f / WEIGHTS).write_bytes(b"abc"), "diffusers cannot load it"),
     "wrong sizes": (lambda f: change(f, num_vq_embeddings=7), "diffusers cannot load it"),
     "wrong values": (lambda f: change(f, norm_num_groups=5), "diffusers cannot load it"),
-    "grey": (lambda f: saved(f, in_channels=1), "takes 1 channels and gives 3"),
+    "grey": (lambda f: saved(f, in_channels=1), "has 1 input and 3 output channels"),
     "a tensor less": (lambda f: edited(f, drop="quant_conv.bias"), r"quant_conv.bias \(1 tensors"),
     "a tensor more": (lambda f: edited(f, add="extra"), r"extra \(1 tensors differ"),
     "NaN": (lambda f: edited(f, spoil="quant_conv.bias"), "not finite"),
@@ -230,11 +236,11 @@ def test_a_package_that_breaks_diffusers_is_named(tmp_path, monkeypatch):
 
 
 BAD_IMAGES = {
-    "no multiple": (torch.zeros(1, 3, 24, 42), "multiples of 4 px: 24 x 42"),
+    "no multiple": (torch.zeros(1, 3, 24, 42), "multiples of 4 px, not 24 x 42"),
     "grey": (torch.zeros(1, 1, 24, 40), r"must be \(b, 3, height, width\)"),
     "none": (torch.zeros(0, 3, 24, 40), r"must be \(b, 3, height, width\)"),
     "bytes": (torch.zeros(1, 3, 24, 40, dtype=torch.uint8), "floats"),
-    "NaN": (torch.full((1, 3, 24, 40), torch.nan), "no NaN"),
+    "NaN": (torch.full((1, 3, 24, 40), torch.nan), "without NaN"),
 }
 
 
@@ -246,5 +252,5 @@ def test_bad_images_are_refused(model, name):
 
 
 def test_bad_codes_are_refused(model):
-    with pytest.raises(ValueError, match="codes must be 0 to 18: 19 to 19"):
+    with pytest.raises(ValueError, match="codes must be 0 to 18, not 19 to 19"):
         model.decode(torch.full((1, 2, 2), 19))

@@ -61,7 +61,7 @@ def test_the_board_shows_what_the_model_makes_of_its_pictures(kind):
         same(opened(value["pictures"][f"{slot}_again"]), again)
         same(opened(value["pictures"][slot]), codes_view.pixels(picture, kind))
         assert value["notes"][slot] == f"{codes_view.psnr(picture, book.decode(grid)[0]):.1f} dB"
-    assert len(set(value["colours"])) > 0.8 * CODES[kind].codes
+    assert len(set(value["colours"])) > 0.8 * CODES[kind].num_codes
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,7 +73,7 @@ def test_edits_are_done_on_the_grid_and_beside_it_on_pixels(kind):
     assert value["edited"] == expected.tolist()
     book = load(f"codes-{kind}")
     ours = book.decode(expected[None])[0]
-    moved = book.decode(first[None])[0].roll(book.config.cell, 2).flip(1)
+    moved = book.decode(first[None])[0].roll(book.config.cell_size, 2).flip(1)
     same(opened(value["pictures"]["edited"]), codes_view.pixels(ours, kind))
     same(opened(value["pictures"]["moved"]), codes_view.pixels(moved, kind))
     error = -10 * np.log10(float((ours - moved).square().mean()))
@@ -115,7 +115,7 @@ def test_a_chain_is_pasted_back():
     assert (again, other["edited"]) == (text, value["edited"])
     same = codes.on_chain(other, text)
     assert all(part["__type__"] == "update" for part in same)
-    with pytest.raises(gr.Error, match=r"Line 2: 'jump' is no edit"):
+    with pytest.raises(gr.Error, match=r"Line 2: 'jump' is not an edit"):
         codes.on_chain(board(), "flip x\njump 3")
 
 
@@ -153,7 +153,7 @@ def test_sampling_fills_the_strip_with_what_the_prior_draws():
 
 def test_the_atlas_lists_every_code_by_its_use():
     value = codes_view.atlas_value("digits")
-    uses = load("codes-digits").uses.double()
+    uses = load("codes-digits").code_counts.double()
     assert [code for code, _ in value["codes"]] == list(range(11, -1, -1))
     assert sum(share for _, share in value["codes"]) == pytest.approx(1)
     assert value["codes"][0][1] == pytest.approx(float(uses[11] / uses.sum()))
@@ -163,7 +163,7 @@ def test_the_atlas_lists_every_code_by_its_use():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_tile_of_the_atlas_is_what_its_code_decodes_to(kind):
     value, book = codes_view.atlas_value(kind), load(f"codes-{kind}")
-    code, cell = value["codes"][3][0], book.config.cell
+    code, cell = value["codes"][3][0], book.config.cell_size
     grid = torch.full((1, 7, 7), code)
     inside = slice(3 * cell - cell // 2, 4 * cell + cell // 2)
     expected = codes_view.pixels(book.decode(grid)[0][:, inside, inside], kind)
@@ -232,5 +232,5 @@ def test_anyones_model_is_one_more_codebook(monkeypatch, tmp_path):
     with pytest.raises(gr.Error, match="Nothing has learnt"):
         codes.on_sample(codes_picture.OWN, "any", 1.0, 0, 0)
     monkeypatch.setenv(codes_picture.SOURCE, str(tmp_path / "no" / "such" / "model"))
-    with pytest.raises(gr.Error, match="is no Hub id"):
+    with pytest.raises(gr.Error, match="is not a Hub id"):
         board(codes_picture.OWN)

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from models import checkpoint
 from models.classifiers import FaceJudge, FaceJudgeConfig
 from models.codes.prior import CodesPriorConfig
-from models.codes.vqvae import VQVAE, CodesConfig
+from models.codes.vqvae import VQVAE, VQVAEConfig
 from tests.helpers.faces import with_random_photos, write_celeba
 from tests.helpers.fake_datasets import write_mnist
 from tests.helpers.interrupted_runs import INTERRUPTIONS, run_interrupted, run_outputs
@@ -27,7 +27,7 @@ from training.data import mnist
 from training.judge import SketchJudge
 from training.perceptual import perceptual_loss
 
-TINY = CodesConfig(28, 1, (4, 8), 1, codes=6, dim=3, names=mnist.NAMES)
+TINY = VQVAEConfig(28, 1, (4, 8), 1, num_codes=6, code_dim=3, class_names=mnist.NAMES)
 
 
 @pytest.fixture(scope="session")
@@ -90,14 +90,16 @@ def test_uses_are_counted_in_the_training_pictures(data_dir, tmp_path):
     images, _ = pictures.load("digits", data_dir, "train", 28)
     codes = model.encode(torch.from_numpy(images).float() / 255)
     counted = torch.bincount(codes.flatten(), minlength=6)
-    assert int((model.uses - counted).abs().sum()) <= 0.02 * codes.numel()  # half precision since
-    assert model.background == int(model.uses.argmax())
+    assert (
+        int((model.code_counts - counted).abs().sum()) <= 0.02 * codes.numel()
+    )  # half precision since
+    assert model.background == int(model.code_counts.argmax())
 
 
 def test_faces_learn_from_error_and_the_tutors_maps():
     tutor = FaceJudge(FaceJudgeConfig(("Smiling",), 4)).requires_grad_(False)
     cfg = train_codes.Config(kind="faces", average=False)
-    model = randomized(VQVAE(CodesConfig(64, 3, (4, 8), 1, codes=6, dim=3)), 0.1)
+    model = randomized(VQVAE(VQVAEConfig(64, 3, (4, 8), 1, num_codes=6, code_dim=3)), 0.1)
     x = torch.rand(2, 3, 64, 64)
     terms, out = codes_plan.terms_of(cfg, model, x, tutor)
     drawn = out.logits.detach().sigmoid()
@@ -122,7 +124,11 @@ def test_a_resumed_prior_equals_the_unbroken_one_and_is_measured(data_dir, tmp_p
         broken, whole = (run_outputs(tmp_path / run, "prior-digits") for run in (name, "whole"))
         assert broken == whole
     prior = checkpoint.load(tmp_path / "whole" / "prior-digits")
-    assert (prior.config.codes, prior.config.grid, prior.config.names) == (6, 7, mnist.NAMES)
+    assert (prior.config.num_codes, prior.config.grid_size, prior.config.class_names) == (
+        6,
+        7,
+        mnist.NAMES,
+    )
 
     shelf = tmp_path / "shelf"
     shelf.mkdir()

@@ -1,5 +1,7 @@
 """Laws of the VQ-VAE, of its codebook's learning and of the prior over its codes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,13 +9,13 @@ import torch
 from models import checkpoint
 from models.codes import prior as codes_prior
 from models.codes import vqvae
-from models.codes.prior import ANY, OPEN, CodesPrior, CodesPriorConfig
-from models.codes.vqvae import VQVAE, CodesConfig
+from models.codes.prior import MASKED, UNCONDITIONAL, CodesPrior, CodesPriorConfig
+from models.codes.vqvae import VQVAE, VQVAEConfig
 from tests.helpers.random_weights import randomized
 from training.codes import codebook
 from training.codes.codebook import CodebookAverage
 
-TINY = CodesConfig(16, 1, (8, 8), 1, codes=11, dim=5)
+TINY = VQVAEConfig(16, 1, (8, 8), 1, num_codes=11, code_dim=5)
 TINY_PRIOR = CodesPriorConfig(11, 4, ("zero", "one"), 16, 2, 2)
 TABLE = {VQVAE: lambda: VQVAE(TINY), CodesPrior: lambda: CodesPrior(TINY_PRIOR)}
 
@@ -47,7 +49,7 @@ def test_a_gradient_reaches_every_parameter():
     loss.backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
     prior = randomized(CodesPrior(TINY_PRIOR)).train()
-    everyone = torch.tensor([0, 1, ANY, ANY])
+    everyone = torch.tensor([0, 1, UNCONDITIONAL, UNCONDITIONAL])
     prior(grids(), everyone).logsumexp(-1).sum().backward()
     silent = [n for n, p in prior.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
@@ -56,7 +58,7 @@ def test_a_gradient_reaches_every_parameter():
 def test_the_nearest_vector_is_found_as_by_brute_force():
     model = randomized(VQVAE(TINY), 0.5)
     z = torch.randn(3, 5, 4, 4, generator=torch.Generator().manual_seed(4))
-    found = model.nearest(z)
+    found = model.quantize(z)
     for b, i, j in np.ndindex(3, 4, 4):
         distances = [float((z[b, :, i, j] - e).norm()) for e in model.codebook.detach()]
         assert int(found[b, i, j]) == int(np.argmin(distances))
@@ -72,7 +74,9 @@ def test_the_gradient_goes_straight_through():
 
     model.decoder = torch.nn.Identity()
     model.decoder.forward = decode
-    model.embed = lambda x: seen.setdefault("z_e", x.new_ones(2, 5, 4, 4).requires_grad_(True))
+    model.encode_latents = lambda x: seen.setdefault(
+        "z_e", x.new_ones(2, 5, 4, 4).requires_grad_(True)
+    )
     model(images(2)).logits.sum().backward()
     torch.testing.assert_close(seen["z_e"].grad, seen["at_the_decoder"])
     assert seen["z_e"].grad.any()
@@ -89,7 +93,7 @@ def test_what_is_decoded_and_encoded_again_is_what_forward_says():
 
 
 BAD_CODES = {
-    "too high": (torch.full((1, 4, 4), 11), "codes must be 0 to 10: 11 to 11"),
+    "too high": (torch.full((1, 4, 4), 11), "codes must be 0 to 10, not 11 to 11"),
     "negative": (torch.full((1, 4, 4), -1), "codes must be 0 to 10"),
     "floats": (torch.zeros(1, 4, 4), "integers"),
     "flat": (torch.zeros(4, 4).long(), r"integers \(b, rows, columns\)"),
@@ -98,7 +102,7 @@ BAD_CODES = {
 BAD_IMAGES = {
     "a size": (torch.zeros(1, 1, 8, 8), r"must be \(b, 1, 16, 16\)"),
     "bytes": (torch.zeros(1, 1, 16, 16, dtype=torch.uint8), "floats"),
-    "NaN": (torch.full((1, 1, 16, 16), torch.nan), "no NaN"),
+    "NaN": (torch.full((1, 1, 16, 16), torch.nan), "without NaN"),
 }
 
 
@@ -157,19 +161,30 @@ def test_the_usage_term_is_zero_where_all_serve_alike_and_pulls_towards_it():
     assert float(codebook.usage_loss(one, book, 1.0)) > 1
 
 
-def test_cached_sampling_is_the_uncached_one():
-    prior, kept = randomized(CodesPrior(TINY_PRIOR), 0.3), torch.full((4, 4), OPEN)
-    kept[1:3, 2:] = torch.tensor([[3, 7], [10, 0]])
-    drawn = prior.sample(6, label="one", keep=kept, temperature=0.0)
-    order = (kept.flatten() == OPEN).int().argsort(stable=True)
+def test_sampling_with_a_cache_equals_the_full_forward_pass():
+    prior, known = randomized(CodesPrior(TINY_PRIOR), 0.3), torch.full((4, 4), MASKED)
+    known[1:3, 2:] = torch.tensor([[3, 7], [10, 0]])
+    sampled = prior.sample(6, label="one", known=known, temperature=0.0)
+    order = (known.flatten() == MASKED).int().argsort(stable=True).expand(6, -1)
     with torch.inference_mode():
-        told, free = (prior(drawn, torch.full((6,), n), order.expand(6, -1)) for n in (1, ANY))
-    logits = told + codes_prior.GUIDANCE * (told - free)
-    likeliest = torch.empty(6, 16, dtype=torch.long)
-    likeliest[:, order] = logits.argmax(-1)
-    open_ = kept == OPEN
-    assert torch.equal(drawn[:, open_], likeliest.view(6, 4, 4)[:, open_])
-    assert (drawn[:, ~open_] == kept[~open_]).all()
+        cond, uncond = (
+            prior(sampled, torch.full((6,), label), order) for label in (1, UNCONDITIONAL)
+        )
+    logits = uncond + prior.config.guidance_scale * (cond - uncond)
+    most_probable = torch.empty(6, 16, dtype=torch.long)
+    most_probable[:, order[0]] = logits.argmax(-1)
+    masked = known == MASKED
+    assert torch.equal(sampled[:, masked], most_probable.view(6, 4, 4)[:, masked])
+    assert (sampled[:, ~masked] == known[~masked]).all()
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.0])
+def test_guidance_scales_1_and_0_are_the_conditional_and_the_unconditional_prior(scale):
+    prior = randomized(CodesPrior(replace(TINY_PRIOR, guidance_scale=scale)), 0.3)
+    sampled = prior.sample(6, label="one", temperature=0.0)
+    label = torch.full((6,), 1 if scale else UNCONDITIONAL)
+    with torch.inference_mode():
+        assert torch.equal(sampled.flatten(1), prior(sampled, label).argmax(-1))
 
 
 def test_samples_follow_seed_label_heat_and_top_k():
@@ -189,7 +204,7 @@ def test_a_cell_hears_of_nothing_that_comes_later():
     prior = randomized(CodesPrior(TINY_PRIOR), 0.3)
     order = torch.randperm(16, generator=torch.Generator().manual_seed(0)).expand(2, -1)
     x = grids(2)
-    label = torch.tensor([0, ANY])
+    label = torch.tensor([0, UNCONDITIONAL])
     before = prior(x, label, order)
     y = x.flatten(1).clone()
     late = order[0, 9]
@@ -205,8 +220,8 @@ BAD_SAMPLES = {
     "count": (dict(count=0), "count must be 1 to 256"),
     "heat": (dict(temperature=float("nan")), "temperature must be 0 to 10"),
     "top_k": (dict(top_k=0), "at least 1"),
-    "keep's shape": (dict(keep=torch.zeros(3, 4).long()), r"keep must be integers \(4, 4\)"),
-    "keep's codes": (dict(keep=torch.full((4, 4), 11)), "codes 0 to 10, or -1"),
+    "shape of known": (dict(known=torch.zeros(3, 4).long()), r"known must be integers \(4, 4\)"),
+    "codes of known": (dict(known=torch.full((4, 4), 11)), "codes 0 to 10, or -1"),
 }
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import app
 from models.codes.prior import CodesPrior, CodesPriorConfig
-from models.codes.vqvae import VQVAE, CodesConfig
+from models.codes.vqvae import VQVAE, VQVAEConfig
 from models.images import rasterise
 from models.inpaint.attributes import seeded_noise
 from models.inpaint.model import InpaintConfig
@@ -94,9 +94,9 @@ class FakeAttributeClassifier(nn.Module):
 
 
 CODES = {
-    "digits": CodesConfig(28, 1, (4, 8), 1, 1, 12, 4, tuple("0123456789")),
-    "sketches": CodesConfig(64, 1, (4, 8), 1, 1, 10, 4, LABELS),
-    "faces": CodesConfig(64, 3, (4, 8), 1, 1, 14, 4),
+    "digits": VQVAEConfig(28, 1, (4, 8), 1, 1, 12, 4, tuple("0123456789")),
+    "sketches": VQVAEConfig(64, 1, (4, 8), 1, 1, 10, 4, LABELS),
+    "faces": VQVAEConfig(64, 3, (4, 8), 1, 1, 14, 4),
 }
 
 
@@ -107,11 +107,11 @@ def load(stem: str) -> nn.Module:
     if part == "codes":
         book = VQVAE(CODES[kind]).eval().requires_grad_(False)
         book.codebook.data *= 3
-        book.uses += torch.arange(CODES[kind].codes)
+        book.code_counts += torch.arange(CODES[kind].num_codes)
         return book
     if part == "prior":
         config = CODES[kind]
-        settings = CodesPriorConfig(config.codes, config.grid, config.names, 8, 2, 1)
+        settings = CodesPriorConfig(config.num_codes, config.grid_size, config.class_names, 8, 2, 1)
         return CodesPrior(settings).eval().requires_grad_(False)
     kinds = {
         "sketch": FakeSketchModel,

@@ -13,7 +13,7 @@ import pytest
 from tqdm import tqdm
 
 from models import checkpoint
-from models.codes.vqvae import CodesConfig
+from models.codes.vqvae import VQVAEConfig
 from models.hub import CheckpointError
 from tests.helpers.fake_datasets import write_mnist, write_quickdraw
 from tests.helpers.interrupted_runs import run_outputs
@@ -23,7 +23,7 @@ from training.data import mnist, quickdraw
 from training.engine.run_state import load_state
 
 ROOT = Path(__file__).parents[2]
-TINY = CodesConfig(28, 1, (4, 8), 1, codes=6, dim=3, names=mnist.NAMES)
+TINY = VQVAEConfig(28, 1, (4, 8), 1, num_codes=6, code_dim=3, class_names=mnist.NAMES)
 SENTENCE = (
     r"(could not write|cannot save [\d,]+ bytes in) \S+: (the disk is full|File too large)[.;]"
     r".* (make room and start the same command again|(free some space|choose another folder) and)"

@@ -5,10 +5,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.codes.vqvae import CodesOutput
+from models.codes.vqvae import VQVAEOutput
 
 
-def vq_loss(out: CodesOutput, beta: float) -> dict[str, Tensor]:
+def vq_loss(out: VQVAEOutput, beta: float) -> dict[str, Tensor]:
     """||sg[z_e] - e||^2 and beta ||z_e - sg[e]||^2, mean squares (van den Oord et al., eq. 3)."""
     codebook = F.mse_loss(out.z_q, out.z_e.detach())
     commitment = F.mse_loss(out.z_e, out.z_q.detach())

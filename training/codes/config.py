@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.classifiers import FaceJudge
-from models.codes.vqvae import VQVAE, CodesConfig, CodesOutput
+from models.codes.vqvae import VQVAE, VQVAEConfig, VQVAEOutput
 from training.codes import dataset as pictures
 from training.codes.codebook import usage_loss, vq_loss
 from training.codes.dataset import Kind
@@ -18,10 +18,10 @@ from training.engine.cli import hardware
 from training.engine.previews import save_rgb_grid
 from training.perceptual import perceptual_loss
 
-SIZES: dict[Kind, CodesConfig] = {
-    "digits": CodesConfig(28, 1, (32, 64), 2, 1, 64, 16, pictures.NAMES["digits"]),
-    "sketches": CodesConfig(64, 1, (32, 64, 96), 2, 3, 256, 16, pictures.NAMES["sketches"]),
-    "faces": CodesConfig(64, 3, (64, 128), 2, 1, 512, 16),
+SIZES: dict[Kind, VQVAEConfig] = {
+    "digits": VQVAEConfig(28, 1, (32, 64), 2, 1, 64, 16, pictures.NAMES["digits"]),
+    "sketches": VQVAEConfig(64, 1, (32, 64, 96), 2, 3, 256, 16, pictures.NAMES["sketches"]),
+    "faces": VQVAEConfig(64, 3, (64, 128), 2, 1, 512, 16),
 }
 
 
@@ -32,7 +32,7 @@ class Config:
     kind: Kind = "digits"
     data_dir: Path = Path("data")
     """Folder that holds MNIST/, quickdraw/, celeba/."""
-    model: CodesConfig | None = None
+    model: VQVAEConfig | None = None
     """The kind's own where None."""
     out_dir: Path | None = None
     """checkpoints/codes-KIND where None."""
@@ -86,7 +86,7 @@ def reconstruction(
 
 def terms_of(
     cfg: Config, model: VQVAE, x: Tensor, tutor: FaceJudge | None = None
-) -> tuple[dict[str, Tensor], CodesOutput]:
+) -> tuple[dict[str, Tensor], VQVAEOutput]:
     """Named terms, the loss among them, and what came out."""
     out = model(x)
     terms = reconstruction(cfg, out.logits, x, tutor) | vq_loss(out, cfg.beta)
@@ -104,7 +104,7 @@ def uses(
     """How often each code serves in the first 10,000 pictures."""
     parts = torch.from_numpy(images[:10_000]).split(256)
     codes = torch.cat([model.encode(part.to(device).float() / 255) for part in parts])
-    return torch.bincount(codes.flatten(), minlength=model.config.codes)
+    return torch.bincount(codes.flatten(), minlength=model.config.num_codes)
 
 
 @torch.inference_mode()

@@ -66,7 +66,7 @@ def evaluate_codes(cfg: Config) -> dict[str, Any]:
     pixels, labels = pictures.load(cfg.kind, cfg.data_dir, cfg.split, size, cache)
     x = torch.from_numpy(pixels).float() / 255
     codes = many(model.encode, x)
-    counts = torch.bincount(codes.flatten(), minlength=model.config.codes).double()
+    counts = torch.bincount(codes.flatten(), minlength=model.config.num_codes).double()
     share = (counts / counts.sum()).clamp(min=1e-12)
     judge = None
     if cfg.kind != "faces":
@@ -77,14 +77,14 @@ def evaluate_codes(cfg: Config) -> dict[str, Any]:
         "split": cfg.split,
         "remark": cfg.remark,
         "pictures": len(x),
-        "grid": model.config.grid,
-        "codes": model.config.codes,
+        "grid": model.config.grid_size,
+        "codes": model.config.num_codes,
         "reconstruction": codes_metrics.reconstruction(cfg.kind, x, many(model.decode, codes)),
-        "perplexity_over_k": codebook.perplexity(counts.float()) / model.config.codes,
+        "perplexity_over_k": codebook.perplexity(counts.float()) / model.config.num_codes,
         "dead_share": float((counts == 0).double().mean()),
         "edits": codes_metrics.edits(cfg.kind, model, x[pick], labels[pick], judge),
         "nats_per_code": {
-            "uniform": math.log(model.config.codes),
+            "uniform": math.log(model.config.num_codes),
             "unigram": float(-(share * share.log()).sum()),
         },
     } | theirs

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.codes import edits as code_edits
-from models.codes.prior import ANY, OPEN, CodesPrior
+from models.codes.prior import MASKED, UNCONDITIONAL, CodesPrior
 from models.codes.vqvae import VQVAE
 from training.codes.dataset import Kind
 from training.data import mnist
@@ -69,7 +69,7 @@ def edits(
     plain = many(model.decode, codes)
     for name, edit in EDITS.items():
         ours = many(model.decode, edit(codes, 1))
-        pixels = edit(plain, model.config.cell)
+        pixels = edit(plain, model.config.cell_size)
         row = {"psnr": psnr(ours, pixels)}
         if judge is not None and name != "splice":
             for who, drawn in (("codes", ours), ("pixels", pixels)):
@@ -83,8 +83,8 @@ def prior_nats(
     prior: CodesPrior, codes: Int64[Tensor, "n gh gw"], labels: Int64[np.ndarray, " n"]
 ) -> float:
     """Mean -log p(code | those before it, class) of grids read row by row."""
-    named = bool(prior.config.names)
-    label = torch.from_numpy(labels if named else np.full_like(labels, ANY))
+    named = bool(prior.config.class_names)
+    label = torch.from_numpy(labels if named else np.full_like(labels, UNCONDITIONAL))
     total = 0.0
     with torch.inference_mode():
         for some, told in zip(codes.split(256), label.split(256), strict=True):
@@ -104,7 +104,7 @@ def sampled(
 ) -> dict[str, float]:
     """`count` samples of each class: whether they are read as it, and the distance to real ones."""
     right, features = [], []
-    for label in range(len(prior.config.names)):
+    for label in range(len(prior.config.class_names)):
         drawn = model.decode(prior.sample(count, label, seed=seed + label))
         logits, seen = judged(judge, kind, drawn)
         right.append(logits.argmax(1) == label)
@@ -126,13 +126,13 @@ def completed(
 ) -> dict[str, float]:
     """The upper half kept, no class told: whether the rest is read as what it was."""
     keep = codes.clone()
-    half = model.config.grid // 2
-    keep[:, half:] = OPEN
-    drawn = torch.cat([prior.sample(1, keep=part, seed=seed + i) for i, part in enumerate(keep)])
+    half = model.config.grid_size // 2
+    keep[:, half:] = MASKED
+    drawn = torch.cat([prior.sample(1, known=part, seed=seed + i) for i, part in enumerate(keep)])
     bare = model.decode(codes).clone()
-    bare[..., half * model.config.cell :, :] = 0
+    bare[..., half * model.config.cell_size :, :] = 0
     read = {
         name: float((judged(judge, kind, x)[0].argmax(1) == labels).mean())
         for name, x in (("completed", model.decode(drawn)), ("halves", bare))
     }
-    return read | {"chance": 1 / len(prior.config.names)}
+    return read | {"chance": 1 / len(prior.config.class_names)}
