@@ -1,6 +1,7 @@
 """Stand-ins for the trained models: quick, seeded, the same interface."""
 
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -93,6 +94,8 @@ class FakeAttributeClassifier(nn.Module):
         return {"Smiling": light, "Eyeglasses": faces[:, 2].mean((1, 2)).tolist()}
 
 
+_seeding = threading.Lock()  # the app loads models in threads, torch has one random state
+
 CODES = {
     "digits": VQVAEConfig(28, 1, (4, 8), 1, 1, 12, 4, tuple("0123456789")),
     "sketches": VQVAEConfig(64, 1, (4, 8), 1, 1, 10, 4, LABELS),
@@ -101,14 +104,19 @@ CODES = {
 
 
 def load(stem: str) -> nn.Module:
-    """The stand-in of a demo's model."""
-    torch.manual_seed(7)
+    """The fake of a demo's model; the same weights in every call, from any thread."""
+    with _seeding, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        return _build(stem)
+
+
+def _build(stem: str) -> nn.Module:
     part, _, kind = stem.partition("-")
     if part == "codes":
-        book = VQVAE(CODES[kind]).eval().requires_grad_(False)
-        book.codebook.data *= 3
-        book.code_counts += torch.arange(CODES[kind].num_codes)
-        return book
+        vqvae = VQVAE(CODES[kind]).eval().requires_grad_(False)
+        vqvae.codebook.data *= 3
+        vqvae.code_counts += torch.arange(CODES[kind].num_codes)
+        return vqvae
     if part == "prior":
         config = CODES[kind]
         settings = CodesPriorConfig(config.num_codes, config.grid_size, config.class_names, 8, 2, 1)
