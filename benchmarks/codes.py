@@ -37,7 +37,7 @@ def main() -> None:
             asked = 1e3 * seconds(lambda prior=prior: prior.sample(16, 3), 5)
             speed["sample_16_labelled_ms"] = asked
         folder = ROOT / "checkpoints" / f"codes-{kind}"
-        results_table.record(folder, {"speed": speed}, ROOT / "README.md", "codes")
+        results_table.record(folder, {"speed": speed})
 
 
 if __name__ == "__main__":

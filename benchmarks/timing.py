@@ -38,5 +38,5 @@ def in_fresh_python(script: str, what: str, fast_allocator: bool) -> float:
 
 
 def keep(stem: str, speed: dict[str, float]) -> None:
-    """Put the figures into the checkpoint's metrics.json and the README's table, and print all."""
-    results_table.record(ROOT / "checkpoints" / stem, {"speed": speed}, ROOT / "README.md", stem)
+    """Put the figures into the checkpoint's metrics.json and docs/results.md, and print all."""
+    results_table.record(ROOT / "checkpoints" / stem, {"speed": speed})

@@ -39,7 +39,6 @@ class Config:
     vae: Path | None = None
     """The same of its plain VAE, whose samples stand beside the prior's."""
     remark: str = ""
-    readme: Path | None = Path("README.md")
     split: Literal["valid", "test"] = "test"
     seed: int = 0
 
@@ -110,7 +109,7 @@ def evaluate_codes(cfg: Config) -> dict[str, Any]:
 def main(cfg: Config) -> None:
     """Evaluate, merge into metrics.json, print."""
     folder = cfg.checkpoints / f"codes-{cfg.kind}"
-    results_table.record(folder, evaluate_codes(cfg), cfg.readme, "codes")
+    results_table.record(folder, evaluate_codes(cfg))
 
 
 if __name__ == "__main__":

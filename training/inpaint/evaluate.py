@@ -43,8 +43,6 @@ class Config:
     judge_dir: Path = Path("checkpoints/inpaint-judge")
     remark: str = ""
     """A sentence under the table: how long each was trained, say."""
-    readme: Path | None = Path("README.md")
-    """Gets the table; None leaves it alone."""
     split: Literal["valid", "test"] = "test"
     seed: int = 0
 
@@ -121,7 +119,7 @@ def evaluate_inpaint(cfg: Config) -> dict[str, Any]:
 
 def main(cfg: Config) -> None:
     """Evaluate, merge into metrics.json, print."""
-    results_table.record(cfg.checkpoint_dir, evaluate_inpaint(cfg), cfg.readme, "inpaint")
+    results_table.record(cfg.checkpoint_dir, evaluate_inpaint(cfg))
 
 
 if __name__ == "__main__":

@@ -1,243 +1,393 @@
-"""The README's results tables, made from each checkpoint's metrics.json by the evaluations."""
+"""docs/results.md and the README's headline figures, rendered from each checkpoint's metrics.json.
+
+`python -m training.release.results_table` writes both anew; the evaluations and benchmarks do so
+whenever they have measured a released checkpoint.
+"""
 
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from models import checkpoint
 
-START = "<!-- {} results: made by its evaluation -->"
-END = "<!-- end -->"
+Metrics = dict[str, Any]
+ROOT = checkpoint.ROOT.parent
+KINDS = ("digits", "sketches", "faces")
+START = "<!-- headline figures: written by `python -m training.release.results_table` -->"
+END = "<!-- end of headline figures -->"
+
+PAGE = """# Results
+
+Rendered from `checkpoints/*/metrics.json` by `python -m training.release.results_table`; do not
+edit this file. Each section begins with the commands that measure its figures, in the order in
+which they run. All figures are for the test split, on two CPU cores. Classifiers that measure a
+model had no part in its training.
+
+## Sketch
+
+```sh
+python training/train_sketch.py --architecture paper --lr 5e-4 --clip 1000 --steps 1500 \\
+    --run-dir runs/sketch-paper --out-dir runs/sketch-paper/checkpoint  # the baseline
+python training/evaluate.py sketch  # all figures but times
+python benchmarks/sketch.py  # times
+```
+
+{sketch}
+
+## Inpaint
+
+```sh
+python training/train_inpaint_paper.py --steps 1500 --sharpen-steps 4250  # the baseline
+python training/evaluate_inpaint.py  # all figures but times
+python benchmarks/inpaint.py  # times
+```
+
+{inpaint}
+
+## Codes
+
+```sh
+python benchmarks/codes_pythae.py --kind digits  # the baseline; likewise sketches, faces
+python training/evaluate_codes.py --kind digits  # all figures but times; likewise sketches, faces
+python benchmarks/codes.py  # times
+```
+
+{codes}
+
+Server load, faults and hostile requests are in [SECURITY.md](../SECURITY.md).
+"""
 
 
-def sketch_table(m: dict[str, Any]) -> str:
+def _table(header: str, rows: Iterable[str]) -> list[str]:
+    """Markdown lines of a table, cells separated by bars."""
+    return ["", f"| {header} |", "|" + "---|" * (header.count("|") + 1), *rows]
+
+
+def _short(table: Metrics, *keys: str) -> str:
+    """A nested figure with three digits; empty where it was not measured."""
+    value: Any = table
+    for key in keys:
+        value = value.get(key) if value else None
+    return "" if value is None else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def sketch_table(m: Metrics) -> str:
     """Markdown; figures that were not measured are left out."""
-    judged, lines = m["judged"], []
-    lines += [f"{m['drawings']:,} {m['split']} drawings, first half of the arc length given.", ""]
-    lines += ["| | top-1 | Fréchet distance |", "|---|---|---|"]
+    lines = [
+        f"{m['drawings']:,} {m['split']} drawings; given is the first half of their arc length. A "
+        "classifier of drawings gives top-1 and, from its features, the Fréchet distance to real "
+        "ones."
+    ]
     names = {
-        "real": "real drawings, whole",
-        "halves": "the bare halves",
-        "nearest_label": "nearest training drawing, label known",
-        "ours_label": "**ours, label known**",
-        "nearest_any": "nearest training drawing, no label",
+        "real": "real drawings",
+        "halves": "partial drawings",
+        "nearest_label": "nearest neighbour in the training set, label given",
+        "ours_label": "**ours, label given**",
+        "nearest_any": "nearest neighbour in the training set, no label",
         "ours_any": "**ours, no label**",
         "paper": "the paper's CVAE (takes no label)",
     }
-    for key, name in names.items():
-        if key in judged:
-            row = judged[key]
-            lines.append(f"| {name} | {row['top1']:.3f} | {row['frechet']:.2f} |")
-    lines += ["", "| | ours | the paper's CVAE |", "|---|---|---|"]
+    found = {name: m["judged"][key] for key, name in names.items() if key in m["judged"]}
+    rows = [f"| {name} | {row['top1']:.3f} | {row['frechet']:.2f} |" for name, row in found.items()]
+    lines += _table("| top-1 | Fréchet distance", rows)
     spread, bound = m["spread"], m.get("bound_nats", {})
-
-    def row(name: str, ours: str, paper: str = "") -> None:
-        lines.append(f"| {name} | {ours} | {paper} |")
-
-    def of(table: dict[str, Any], *keys: str) -> str:
-        value: Any = table
-        for key in keys:
-            value = value.get(key) if value else None
-        return "" if value is None else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
-
-    row(
-        "diversity at temperature 1 (mean pairwise 1 - IoU of added ink)",
-        of(spread, "ours", "diversity"),
-        of(spread, "paper", "diversity"),
-    )
-    row("diversity at temperature 0", of(m["spread_at_temperature_0"], "ours", "diversity"))
-    row(
-        "share of pixels with probability in 0.1..0.9",
-        of(spread, "ours", "uncertain_share"),
-        of(spread, "paper", "uncertain_share"),
-    )
-    row("log p(whole given half) is at least, nats", of(bound, "ours_any"), of(bound, "paper"))
-    row("the same, label known", of(bound, "ours_label"))
+    cells = [
+        (
+            "diversity at temperature 1 (mean pairwise 1 - IoU of added ink)",
+            _short(spread, "ours", "diversity"),
+            _short(spread, "paper", "diversity"),
+        ),
+        ("diversity at temperature 0", _short(m["spread_at_temperature_0"], "ours", "diversity")),
+        (
+            "share of pixels with a probability in 0.1..0.9",
+            _short(spread, "ours", "uncertain_share"),
+            _short(spread, "paper", "uncertain_share"),
+        ),
+        (
+            "lower bound of log p(drawing given half), nats",
+            _short(bound, "ours_any"),
+            _short(bound, "paper"),
+        ),
+        ("the same, label given", _short(bound, "ours_label")),
+    ]
     if "speed" in m:
         speed = m["speed"]
-        row("16 completions, ms", of(speed, "complete_16_ms"), of(speed, "paper_complete_16_ms"))
-        row("whole handler (32 drawn, 16 shown), ms", of(speed, "handler_16_ms"))
-        row("`python app.py` until the page answers, s", of(speed, "app_start_s"))
-        stock, ours = (
+        stock, own = (
             speed[f"paper_training_{kind}_images_per_s"] for kind in ("stock", "our_loop")
         )
-        row(f"training it, images/s (stock float32 loop {stock:.0f})", "", f"{ours:.0f}")
-    if m.get("remark"):
-        lines += ["", m["remark"]]
-    return "\n".join(lines)
+        cells += [
+            (
+                "16 completions, ms",
+                _short(speed, "complete_16_ms"),
+                _short(speed, "paper_complete_16_ms"),
+            ),
+            ("the tab's handler (32 sampled, 16 shown), ms", _short(speed, "handler_16_ms")),
+            ("`python app.py` until the page answers, s", _short(speed, "app_start_s")),
+            (f"training, images/s (stock float32 loop {stock:.0f})", "", f"{own:.0f}"),
+        ]
+    rows = [f"| {name} | {ours} | {(*paper, '')[0]} |" for name, ours, *paper in cells]
+    lines += _table("| ours | the paper's CVAE", rows)
+    return "\n".join([*lines, *_remark(m)])
 
 
-def inpaint_table(m: dict[str, Any]) -> str:
+def inpaint_table(m: Metrics) -> str:
     """Markdown; baselines that were not measured are left out."""
-    lines = [f"{m['faces']} {m['split']} faces of people who are in no other split, at "]
-    lines[0] += f"{m['image_size']}x{m['image_size']} px."
-    lines += [
-        "",
-        "| hole | PSNR, dB | SSIM | sharpness | Fréchet distance |",
-        "|---|---|---|---|---|",
+    lines = [
+        f"{m['faces']} {m['split']} faces of people who are in no other split, at "
+        f"{m['image_size']}x{m['image_size']} px; all of the fill alone, without a requested "
+        "attribute. The Fréchet distance is that of a face classifier's features."
     ]
+    fills = m["in_the_hole"]
     names = {
         "ours": "**ours**",
         "ours_mean_of_8": "ours, mean of 8",
-        "stage_one": "ours before the critic",
+        "stage_one": "ours before adversarial training",
         "paper": "the paper's CVAE",
         "paper_mean_of_8": "the paper's, mean of 8",
         "telea": "OpenCV, Telea",
         "navier_stokes": "OpenCV, Navier-Stokes",
         "mean_colour": "mean colour",
     }
-    for size, told in (("small", "2-5 %"), ("large", "8-14 %")):
-        for key, name in names.items():
-            if key in m["in_the_hole"]:
-                row = m["in_the_hole"][key][size]
-                lines.append(
-                    f"| {told}, {name} | {row['psnr']:.2f} | {row['ssim']:.3f} | "
-                    f"{row['sharpness']:.2f} | {row['frechet']:.3f} |"
-                )
-    lines += ["", "| the judge sees a smile | smile asked, serious before | smile asked, smiling |"]
-    lines[-1] += " no smile asked, smiling before | no smile asked, serious |"
-    lines += ["|---|---|---|---|---|"]
-    for key, who in (("ours", "ours"), ("paper", "the paper's CVAE")):
-        for region, name in (("lower_face", "lower face"), ("mouth", "mouth")):
-            if key in m["smiles"]:
-                row = m["smiles"][key][region]
-                cells = [
-                    f"{row[f'{wish}_asked_{before}_before']:.1%}"
-                    for wish, before in (
-                        ("smile", "serious"),
-                        ("smile", "smiling"),
-                        ("no_smile", "smiling"),
-                        ("no_smile", "serious"),
-                    )
-                ]
-                lines.append(f"| {who}, {name} | {' | '.join(cells)} |")
-    judge, off = m["judge"], m["glasses_off"]
+    rows = [
+        f"| {area}, {name} | {row['psnr']:.2f} | {row['ssim']:.3f} | {row['sharpness']:.2f} | "
+        f"{row['frechet']:.3f} |"
+        for size, area in (("small", "2-5 %"), ("large", "8-14 %"))
+        for name, row in ((name, fills[key][size]) for key, name in names.items() if key in fills)
+    ]
+    lines += _table("hole | PSNR, dB | SSIM | sharpness | Fréchet distance", rows)
+
+    requests = [("smile", "serious"), ("smile", "smiling")]
+    requests += [("no_smile", "smiling"), ("no_smile", "serious")]
+    rows = [
+        f"| {who}, {name} | "
+        + " | ".join(
+            f"{m['smiles'][key][region][f'{request}_asked_{before}_before']:.1%}"
+            for request, before in requests
+        )
+        + " |"
+        for key, who in (("ours", "ours"), ("paper", "the paper's CVAE"))
+        for region, name in (("lower_face", "lower face"), ("mouth", "mouth"))
+        if key in m["smiles"]
+    ]
+    header = "classified as smiling"
+    for request, before in requests:
+        header += f" | {request.replace('_', ' ')} requested, {before} before"
+    lines += _table(header, rows)
+    classifier = m["judge"]
     lines += [
         "",
-        f"Of real faces it sees one on {judge['smiles_seen_on_smiling']:.1%} of the smiling and "
-        f"{judge['smiles_seen_on_serious']:.1%} of the serious ones.",
+        f"Of real faces {classifier['smiles_seen_on_smiling']:.1%} of the smiling and "
+        f"{classifier['smiles_seen_on_serious']:.1%} of the serious ones are classified as "
+        "smiling.",
     ]
-    if off["faces"]:
-        lines[-1] += (
-            f" Glasses off, {off['faces']} faces with clear ones: gone on {off['gone']:.0%}; "
-            f"unchanged: {_kept(off)}."
-        )
-    truth = m.get("perfect_removal", {"faces": 0})
-    if truth["faces"]:
-        lines[-1] += (
-            f" A perfect removal would score {_kept(truth)}: so often the judge says the same of "
-            f"{truth['faces']} faces before and after glasses are painted on them."
-        )
-    spread = m["diversity"]
-    lines[-1] += (
-        f" Mean pairwise RMSE of 8 fills in the large hole: {spread['temperature_1']:.3f} at "
-        f"temperature 1, {spread['temperature_0']:.3f} at 0."
-    )
-    if "speed" in m:
-        lines[-1] += f" 4 fills take {m['speed']['inpaint_4_ms']:.0f} ms"
-        if "handler_4_ms" in m["speed"]:
-            lines[-1] += f", the whole handler {m['speed']['handler_4_ms']:.0f} ms"
-        lines[-1] += "."
-    if m.get("remark"):
-        lines += ["", m["remark"]]
-    return "\n".join(lines)
+
+    removed, oracle = m["glasses_off"], m.get("perfect_removal", {"faces": 0})
+    if removed["faces"]:
+        both = [found for found in (removed, oracle) if found["faces"]]
+        header = f"glasses removed | ours, {removed['faces']} faces"
+        if oracle["faces"]:
+            header += f" | oracle removal, {oracle['faces']} faces"
+        rows = [f"| no longer detected | {removed['gone']:.0%} |{' |' * (len(both) - 1)}"]
+        for name in ("Male", "Young", "Smiling"):
+            cells = " | ".join(f"{found[f'{name}_kept']:.0%}" for found in both)
+            rows.append(f"| {name}: same class before and after | {cells} |")
+        lines += _table(header, rows)
+    if oracle["faces"]:
+        lines += [
+            "",
+            "The oracle removal shows the very face that is behind the glasses: classified are "
+            "faces with synthetic glasses painted on them, and the same faces without.",
+        ]
+
+    spread, speed = m["diversity"], m.get("speed", {})
+    rows = [
+        f"| mean pairwise RMSE of 8 fills of the large hole, temperature {t} | "
+        f"{spread[f'temperature_{t}']:.3f} |"
+        for t in (1, 0)
+    ]
+    for key, name in (("inpaint_4_ms", "4 fills, ms"), ("handler_4_ms", "the tab's handler, ms")):
+        if key in speed:
+            rows.append(f"| {name} | {speed[key]:.0f} |")
+    lines += _table("| ours", rows)
+    return "\n".join([*lines, *_remark(m)])
 
 
-def _kept(found: dict[str, float | int]) -> str:
-    return ", ".join(f"{name} {found[f'{name}_kept']:.0%}" for name in ("Male", "Young", "Smiling"))
-
-
-def codes_table(found: dict[str, dict[str, Any]]) -> str:
+def codes_table(found: dict[str, Metrics]) -> str:
     """Markdown, a column a codebook; `found` is each kind's metrics."""
-    lines = ["| test split | " + " | ".join(found) + " |", "|---" * (len(found) + 1) + "|"]
+    lines: list[str] = []
 
-    def row(name: str, say: Callable[[dict[str, Any]], str]) -> None:
+    def row(name: str, cell: Callable[[Metrics], str]) -> None:
         cells = []
         for measured in found.values():
             try:
-                cells.append(say(measured))
+                cells.append(cell(measured))
             except KeyError:
                 cells.append("")
         if any(cells):
             lines.append(f"| {name} | {' | '.join(cells)} |")
 
-    def of(m: dict[str, Any], key: str) -> dict[str, float]:
+    def reconstruction(m: Metrics, key: str) -> dict[str, float]:
         return m["reconstruction"] if key == "ours" else m[key]["reconstruction"]
 
     row("grid, K", lambda m: f"{m['grid']}x{m['grid']}, {m['codes']}")
-    row("bits a picture", lambda m: f"{m['grid'] ** 2 * math.log2(m['codes']):.0f}")
+    row("bits per picture", lambda m: f"{m['grid'] ** 2 * math.log2(m['codes']):.0f}")
     row("the same, pythae's VQ-VAE", lambda m: f"{m['pythae']['bits_per_picture']:.0f}")
     for key, name in (("ours", "reconstruction"), ("pythae", "the same, pythae's")):
-        row(f"{name}: PSNR, dB", lambda m, key=key: f"{of(m, key)['psnr']:.2f}")
-        row(f"{name}: mean squared error", lambda m, key=key: f"{of(m, key)['mse']:.5f}")
-        row(f"{name}: IoU at 0.5", lambda m, key=key: f"{of(m, key)['iou']:.3f}")
-        row(f"{name}: SSIM", lambda m, key=key: f"{of(m, key)['ssim']:.3f}")
+        row(f"{name}: PSNR, dB", lambda m, key=key: f"{reconstruction(m, key)['psnr']:.2f}")
+        row(f"{name}: MSE", lambda m, key=key: f"{reconstruction(m, key)['mse']:.5f}")
+        row(f"{name}: IoU at 0.5", lambda m, key=key: f"{reconstruction(m, key)['iou']:.3f}")
+        row(f"{name}: SSIM", lambda m, key=key: f"{reconstruction(m, key)['ssim']:.3f}")
     row("perplexity / K", lambda m: f"{m['perplexity_over_k']:.2f}")
     row("the same, pythae's", lambda m: f"{m['pythae']['perplexity_over_k']:.2f}")
     row("dead codes", lambda m: f"{m['dead_share']:.1%}")
     for key, name in (("uniform", "log K"), ("unigram", "unigram"), ("prior", "the prior")):
-        row(f"nats a code: {name}", lambda m, key=key: f"{m['nats_per_code'][key]:.2f}")
+        row(f"nats per code: {name}", lambda m, key=key: f"{m['nats_per_code'][key]:.2f}")
     edits = next(iter(found.values()))["edits"] if found else {}
     for edit in edits:
         row(
-            f"{edit}: edited codes against edited pixels, dB",
+            f"{edit}: edited codes against edited pixels, PSNR, dB",
             lambda m, edit=edit: f"{m['edits'][edit]['psnr']:.1f}",
         )
-    row("still read, no edit", lambda m: f"{m['read']:.1%}")
+    row("classified correctly, no edit", lambda m: f"{m['read']:.1%}")
     for edit in edits:
         row(
-            f"still read after {edit}: codes / pixels",
+            f"classified correctly after {edit}: codes / pixels",
             lambda m, edit=edit: (
                 f"{m['edits'][edit]['read_codes']:.1%} / {m['edits'][edit]['read_pixels']:.1%}"
             ),
         )
-    row("samples read as the label asked for", lambda m: f"{m['samples']['read_as_asked']:.1%}")
+    row("samples: class accuracy", lambda m: f"{m['samples']['read_as_asked']:.1%}")
     row("samples: Fréchet distance", lambda m: f"{m['samples']['frechet']:.2f}")
     row("the same, a VAE's samples", lambda m: f"{m['vae']['frechet']:.2f}")
     for key, name in (("completed", "completed"), ("halves", "alone"), ("chance", "chance")):
-        row(f"upper half, {name}: read as it was", lambda m, key=key: f"{m['completion'][key]:.1%}")
-    row("an edit, whole handler, ms", lambda m: f"{m['speed']['edit_ms']:.0f}")
+        row(
+            f"upper half, {name}: classified correctly",
+            lambda m, key=key: f"{m['completion'][key]:.1%}",
+        )
+    row("one edit, the tab's handler, ms", lambda m: f"{m['speed']['edit_ms']:.0f}")
     row("16 samples, ms", lambda m: f"{m['speed']['sample_16_ms']:.0f}")
     remarks = [f"{kind.capitalize()}: {m['remark']}" for kind, m in found.items() if m["remark"]]
-    return "\n".join([*lines, *(["", " ".join(remarks)] if remarks else [])])
+    table = _table(" | ".join(["test split", *found]), lines)[1:]
+    return "\n".join([*table, *(["", " ".join(remarks)] if remarks else [])])
 
 
-def put_into(readme: str, table: str, stem: str) -> str:
-    """`readme` with the table between the markers of `stem`."""
-    start = START.format(stem)
-    if start not in readme or END not in readme:
-        raise ValueError(f"the README has lost its markers {start!r} and {END!r}: put them back")
-    pattern = re.escape(start) + ".*?" + re.escape(END)
-    return re.sub(pattern, lambda _: f"{start}\n{table}\n{END}", readme, count=1, flags=re.DOTALL)
+def _remark(m: Metrics) -> list[str]:
+    return ["", m["remark"]] if m.get("remark") else []
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> Metrics:
     """A checkpoint's metrics.json; empty where there is none."""
     path = folder / "metrics.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def all_codes(checkpoints: Path) -> dict[str, dict[str, Any]]:
+def all_codes(checkpoints: Path) -> dict[str, Metrics]:
     """The metrics of every codebook that was measured."""
-    kinds = ("digits", "sketches", "faces")
-    found = {kind: read(checkpoints / f"codes-{kind}") for kind in kinds}
+    found = {kind: read(checkpoints / f"codes-{kind}") for kind in KINDS}
     return {kind: measured for kind, measured in found.items() if "edits" in measured}
 
 
-def made_of(folder: Path, stem: str) -> str:
-    """The table of a stem, from the metrics of a checkpoint's folder and of its like."""
-    if stem == "codes":
-        return codes_table(all_codes(folder.parent))
-    return {"sketch": sketch_table, "inpaint": inpaint_table}[stem](read(folder))
+def render(checkpoints: Path) -> str:
+    """The whole of docs/results.md."""
+    return PAGE.format(
+        sketch=sketch_table(read(checkpoints / "sketch")),
+        inpaint=inpaint_table(read(checkpoints / "inpaint")),
+        codes=codes_table(all_codes(checkpoints)),
+    )
 
 
-def record(folder: Path, measured: dict[str, Any], readme: Path | None, stem: str) -> None:
-    """Merge what was measured into metrics.json, put it in the README, print it."""
+def headlines(checkpoints: Path) -> str:
+    """The README's table: three figures a demo, each beside what it is compared with.
+
+    A cell is empty where its figure was not measured.
+    """
+    sketch, inpaint = (read(checkpoints / name) for name in ("sketch", "inpaint"))
+    digits, faces = (read(checkpoints / f"codes-{kind}") for kind in ("digits", "faces"))
+    figures = [
+        (
+            *("Sketch: completions recognised as their class", sketch, ".1%"),
+            *("judged.ours_label.top1", "real drawings", "judged.real.top1"),
+        ),
+        (
+            *("Sketch: Fréchet distance to real drawings, label given", sketch, ".2f"),
+            *("judged.ours_label.frechet", "nearest neighbour", "judged.nearest_label.frechet"),
+        ),
+        (
+            *("Sketch: lower bound of log p(drawing given half), nats", sketch, ".0f"),
+            *("bound_nats.ours_any", "the paper's CVAE", "bound_nats.paper"),
+        ),
+        (
+            *("Inpaint: PSNR in holes of 8-14 % of the face, dB", inpaint, ".1f"),
+            *("in_the_hole.ours.large.psnr", "the paper's CVAE", "in_the_hole.paper.large.psnr"),
+        ),
+        (
+            *("Inpaint: Fréchet distance with these holes", inpaint, ".2f"),
+            "in_the_hole.ours.large.frechet",
+            *("the paper's CVAE", "in_the_hole.paper.large.frechet"),
+        ),
+        (
+            *("Inpaint: serious mouths refilled on request with a smile", inpaint, ".0%"),
+            "smiles.ours.mouth.smile_asked_serious_before",
+            *("the paper's CVAE", "smiles.paper.mouth.smile_asked_serious_before"),
+        ),
+        (
+            *("Codes: PSNR of faces decoded from 16x16 codes, dB", faces, ".1f"),
+            *("reconstruction.psnr", "pythae's VQ-VAE", "pythae.reconstruction.psnr"),
+        ),
+        (
+            *("Codes: perplexity / K on digits", digits, ".2f"),
+            *("perplexity_over_k", "pythae's VQ-VAE", "pythae.perplexity_over_k"),
+        ),
+        (
+            *("Codes: Fréchet distance of sampled digits", digits, ".2f"),
+            *("samples.frechet", "pythae's VAE", "vae.frechet"),
+        ),
+    ]
+    rows = []
+    for name, metrics, spec, ours, who, theirs in figures:
+        own, other = (_at(metrics, path, spec) for path in (ours, theirs))
+        rows.append(f"| {name} | {own} | {f'{who} {other}' if other else ''} |")
+    return "\n".join(_table("figure | ours | compared with", rows)[1:])
+
+
+def _at(metrics: Metrics, path: str, spec: str) -> str:
+    """The figure at a dotted path, formatted; empty where it was not measured."""
+    value: Any = metrics
+    for key in path.split("."):
+        value = value.get(key) if value else None
+    return "" if value is None else format(value, spec)
+
+
+def replace_section(page: str, table: str) -> str:
+    """`page` with the table between the markers of the headline figures."""
+    if START not in page or END not in page:
+        raise ValueError(f"the README has lost its markers {START!r} and {END!r}: put them back")
+    pattern = re.escape(START) + ".*?" + re.escape(END)
+    return re.sub(pattern, lambda _: f"{START}\n{table}\n{END}", page, count=1, flags=re.DOTALL)
+
+
+def update_pages(root: Path = ROOT) -> None:
+    """Write docs/results.md and the README's headline figures from `root`/checkpoints."""
+    checkpoints, readme = root / "checkpoints", root / "README.md"
+    page = replace_section(readme.read_text(), headlines(checkpoints))
+    (root / "docs/results.md").write_text(render(checkpoints))
+    readme.write_text(page)
+
+
+def record(folder: Path, measured: Metrics) -> None:
+    """Merge what was measured into the folder's metrics.json and print it.
+
+    Of a released checkpoint the pages are written anew as well.
+    """
     text = json.dumps(read(folder) | measured, indent=2)
     checkpoint.write(folder, {"metrics.json": f"{text}\n".encode()})
-    if readme:
-        readme.write_text(put_into(readme.read_text(), made_of(folder, stem), stem))
+    if folder.resolve().parent == checkpoint.ROOT:
+        update_pages()
     print(text)  # noqa: T201
+
+
+if __name__ == "__main__":
+    update_pages()

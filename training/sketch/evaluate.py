@@ -1,6 +1,6 @@
 """Measure a checkpoint on the test split: `python training/evaluate.py sketch --data-dir DIR`.
 
-Writes the results into the checkpoint's metrics.json and prints the README's table.
+Writes the results into the checkpoint's metrics.json and docs/results.md.
 """
 
 from dataclasses import dataclass
@@ -38,8 +38,6 @@ class Config:
     """The paper's configuration, trained by `train_sketch.py --architecture paper`."""
     remark: str = ""
     """A sentence under the table: how long each was trained, say."""
-    readme: Path | None = Path("README.md")
-    """Gets the table; None leaves it alone."""
     judge: Path = Path("checkpoints/sketch-judge/model.safetensors")
     """Written by `train_judge.py`."""
     split: Literal["valid", "test"] = "test"
@@ -177,7 +175,7 @@ def evaluate_sketch(cfg: Config) -> dict[str, Any]:
 
 def main(cfg: Config) -> None:
     """Evaluate, merge into metrics.json, print."""
-    results_table.record(cfg.checkpoint_dir, evaluate_sketch(cfg), cfg.readme, "sketch")
+    results_table.record(cfg.checkpoint_dir, evaluate_sketch(cfg))
 
 
 if __name__ == "__main__":
