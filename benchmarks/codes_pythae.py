@@ -19,15 +19,16 @@ from pythae.models.nn.benchmarks import celeba, mnist
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from models import checkpoint
+from models.bf16 import has_fast_bfloat16
 from training.codes import codebook
 from training.codes import dataset as pictures
 from training.codes import metrics as codes_metrics
 from training.codes.config import SIZES
 from training.codes.dataset import Kind
 from training.codes.metrics import judged, many
-from training.engine.cli import has_fast_bfloat16, run
+from training.engine.cli import run
 from training.engine.run_state import Resume, atomic_write, run_lock
-from training.judge import load_judge
 from training.metrics.frechet import frechet_distance
 
 # mnist/vqvae_config.json and celeba/vqvae_config.json; sketches have the size of the latter
@@ -121,7 +122,7 @@ def trained(cfg: Config) -> tuple[VQVAE | VAE, float]:
         rng = np.random.default_rng((cfg.seed, step))
         x = pictures.batch(images, cfg.kind, cfg.batch_size, rng)
         x = x.to(device, memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16()):
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device.type)):
             loss = model({"data": x}).loss
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -157,12 +158,12 @@ def measured(cfg: Config, model: VQVAE) -> dict[str, Any]:
 
 @torch.inference_mode()
 def drawn(cfg: Config, model: VAE) -> dict[str, Any]:
-    """How far 1,000 samples are from real digits, in the features of the judge."""
-    judge = load_judge(Path("checkpoints/codes-judge/model.safetensors"))
+    """How far 1,000 samples are from real digits, in the features of the classifier."""
+    classifier = checkpoint.load("digit-classifier")
     pixels, _ = pictures.load(cfg.kind, cfg.data_dir, cfg.split, 28)
     z = torch.randn(1_000, 16, generator=torch.Generator().manual_seed(cfg.seed))
-    _, seen = judged(judge, cfg.kind, many(lambda part: model.decoder(part).reconstruction, z))
-    _, real = judged(judge, cfg.kind, torch.from_numpy(pixels).float() / 255)
+    _, seen = judged(classifier, cfg.kind, many(lambda part: model.decoder(part).reconstruction, z))
+    _, real = judged(classifier, cfg.kind, torch.from_numpy(pixels).float() / 255)
     return {"split": cfg.split, "frechet": frechet_distance(seen, real)}
 
 

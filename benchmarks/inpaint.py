@@ -11,10 +11,10 @@ import torch
 from timing import in_fresh_python, keep, seconds
 
 from models import checkpoint
+from models.bf16 import has_fast_bfloat16
 from models.inpaint.cvae import FaceCVAE
 from models.inpaint.model import Inpainter
 from tabs.inpaint import tab as tab
-from training.engine.cli import has_fast_bfloat16
 from training.inpaint.config import Config, critic_of
 from training.inpaint.dataset import FaceBatch
 from training.inpaint.discriminator import Panel

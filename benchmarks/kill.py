@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from models import checkpoint
-from models.classifiers import FaceJudge, FaceJudgeConfig
+from models.classifiers import AttributeClassifier, AttributeClassifierConfig
 from training.data import mnist
 from training.engine.cli import ALLOCATOR, run
 
@@ -91,7 +91,7 @@ def make_data(folder: Path) -> None:
     write_quickdraw(folder / "quickdraw")
     with_random_photos(write_celeba(folder / "celeba", 24))
     torch.manual_seed(0)
-    checkpoint.save(folder / "tutor", FaceJudge(FaceJudgeConfig(NAMES, 4)))
+    checkpoint.save(folder / "tutor", AttributeClassifier(AttributeClassifierConfig(NAMES, 4)))
 
 
 class Run:

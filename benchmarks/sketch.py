@@ -19,10 +19,10 @@ import torch
 from timing import in_fresh_python, keep, seconds
 
 from models import checkpoint
+from models.bf16 import has_fast_bfloat16
 from models.images import rasterise
 from models.sketch.cvae import SketchCVAE
 from tabs.sketch import tab as tab
-from training.engine.cli import has_fast_bfloat16
 from training.sketch import losses
 
 ROOT = Path(__file__).parent.parent

@@ -31,8 +31,10 @@ class PackedLinear(nn.Module):
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, *self.act)
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 (AVX-512 BF16 or AMX)."""
+def has_fast_bfloat16(device_type: str = "cpu") -> bool:
+    """Whether bfloat16 is computed in hardware: AVX-512 BF16 or AMX on a CPU, or by a CUDA GPU."""
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported()
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 

@@ -30,7 +30,8 @@ MODULES = {
     "inpaint": "models.inpaint.model",
     "codes": "models.codes.vqvae",
     "prior": "models.codes.prior",
-}  # a checkpoint's stem -> the module with its MODELS
+    "classifier": "models.classifiers",
+}  # the kind of a checkpoint (its name's first word, or "classifier") -> module with its MODELS
 CONFIG, WEIGHTS, BACKUP = "config.json", "model.safetensors", "model.safetensors.old"
 
 
@@ -92,7 +93,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
 def load(name: str | Path, root: Path = ROOT, repo: str | None = None) -> nn.Module:
     """The model `root/name`, or the one in the folder if `name` is a Path: float32, eval mode.
 
-    A name that is not there is fetched as `release.pull` says; with `repo`, from there always.
+    A name that is not in `root` is fetched by `hub.pull`; with `repo`, always.
     """
     if isinstance(name, str) and not re.fullmatch("[a-z0-9-]{1,64}", name):
         raise CheckpointError(
@@ -100,25 +101,34 @@ def load(name: str | Path, root: Path = ROOT, repo: str | None = None) -> nn.Mod
             "as 'sketch', or a folder as a pathlib.Path"
         )
     folder = root / name if isinstance(name, str) else name
-    stem = folder.name.split("-")[0]
+    kind = kind_of(folder.name)
     here = (folder / CONFIG).is_file() and repo is None
-    if not here and isinstance(name, str) and stem in MODULES:
+    if not here and isinstance(name, str) and kind in MODULES:
         folder = hub.pull(name, root, repo) or folder
     if not (folder / CONFIG).is_file():
-        cure = f"train one with `{hub.trained_by(folder.name)}`, or fetch a published one by "
+        cure = "train it (docs/training.md has the command of each), or fetch a published one by "
         cure += "setting LATENT_STUDIO_REPO=OWNER/NAME"
-        if stem not in MODULES:
-            cure = f"a checkpoint's name starts with {' or '.join(map(repr, MODULES))}"
+        if kind not in MODULES:
+            cure = f"a checkpoint's name holds {' or '.join(map(repr, MODULES))}"
         raise FileNotFoundError(f"no checkpoint in {folder}: {cure}")
     try:
-        return _load(folder, stem)
+        return _load(folder, kind)
     except OSError as error:
         raise CheckpointError(f"cannot read {folder}: {error.strerror}") from error
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}; restore the folder, or train again") from error
 
 
-def _load(folder: Path, stem: str) -> nn.Module:
+def kind_of(name: str) -> str:
+    """The key of `MODULES` for a checkpoint's name: `prior-faces` -> `prior`.
+
+    Any classifier's is `classifier`: `sketch-classifier`, `perceptual-classifier-2`.
+    """
+    words = name.split("-")
+    return "classifier" if "classifier" in words else words[0]
+
+
+def _load(folder: Path, kind: str) -> nn.Module:
     description = _description(folder)
     data = _verified(folder, WEIGHTS) or _verified(folder, BACKUP)
     if data is None:
@@ -137,7 +147,7 @@ def _load(folder: Path, stem: str) -> nn.Module:
     del description["sha256"]
     if saved != description:
         raise CheckpointError(f"{CONFIG} is not the one that {WEIGHTS} was saved with")
-    model = _build(_class(description["model"], stem), description["config"])
+    model = _build(_class(description["model"], kind), description["config"])
     _fill(model, tensors)
     return model.eval()
 
@@ -165,9 +175,9 @@ def _verified(folder: Path, name: str) -> bytes | None:
         return None
 
 
-def _class(name: str, stem: str) -> type[nn.Module]:
-    """One of the project's model classes; any stem's if the folder has a name of its own."""
-    modules = [MODULES[stem]] if stem in MODULES else MODULES.values()
+def _class(name: str, kind: str) -> type[nn.Module]:
+    """One of the project's model classes, of any kind where the folder's name tells none."""
+    modules = [MODULES[kind]] if kind in MODULES else MODULES.values()
     classes = [cls for module in modules for cls in importlib.import_module(module).MODELS]
     for cls in classes:
         if cls.__name__ == name:

@@ -1,7 +1,7 @@
-"""Checkpoints that are not here: fetched from the release that releases.json pins, and verified.
+"""Fetch and verify checkpoints from the release on the Hub that releases.json pins.
 
-`releases.json` stands beside the checkpoints and only `training/publish.py` writes it: a repository
-on the Hub, the commit of the whole release, and the SHA-256 of each file of each checkpoint.
+`releases.json` stands beside the checkpoints and is written by publishing them: a repository on the
+Hub, the commit of the whole release, and the SHA-256 of each file of each checkpoint.
 """
 
 import hashlib
@@ -15,15 +15,9 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 RELEASES = "releases.json"
-NEEDED = {"config.json": None, "model.safetensors": None}  # of a release that is not pinned here
-SCRIPTS = {
-    "sketch-judge": "judge",
-    "inpaint-judge": "face_judge",
-    "inpaint-tutor": "face_judge",
-    "inpaint-tutor-2": "face_judge",
-    "prior": "codes_prior",
-}  # made by train_<that>.py; all else by the script of its stem
-TRIES, BACKOFF = 4, 1.0  # s before the second try; doubles each time
+REQUIRED = {"config.json": None, "model.safetensors": None}  # where no release is pinned
+MAX_TRIES = 4
+BACKOFF_S = 1.0  # before the second try; doubles each time
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -33,7 +27,7 @@ class CheckpointError(RuntimeError):
 
 
 class Release(NamedTuple):
-    """Where a checkpoint is published; None stands for a SHA-256 that nobody here knows."""
+    """Where a checkpoint is published; a file's SHA-256 is None where it is not pinned."""
 
     repo_id: str
     revision: str
@@ -41,10 +35,11 @@ class Release(NamedTuple):
 
 
 def pull(name: str, root: Path, repo: str | None = None) -> Path | None:
-    """The released files of a checkpoint, in huggingface_hub's cache; None if none is known.
+    """Fetch a checkpoint: the folder in huggingface_hub's cache, or None if no release is known.
 
-    `repo`, else the environment's LATENT_STUDIO_REPO, is another one's OWNER/NAME or
-    OWNER/NAME@COMMIT; without either, it is the release that `root` pins, hash by hash.
+    `repo`, else the environment's LATENT_STUDIO_REPO, names a repository as OWNER/NAME or
+    OWNER/NAME@COMMIT; without either, the release that `root` pins is fetched and its hashes
+    are checked.
     """
     release = find(name, root, repo)
     if release is None:
@@ -54,7 +49,7 @@ def pull(name: str, root: Path, repo: str | None = None) -> Path | None:
 
 
 def find(name: str, root: Path, repo: str | None = None) -> Release | None:
-    """Where `pull` would look."""
+    """The release from which `pull` would fetch, or None."""
     if repo := repo or os.environ.get("LATENT_STUDIO_REPO"):
         if not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", repo, re.ASCII):
             raise CheckpointError(
@@ -62,21 +57,21 @@ def find(name: str, root: Path, repo: str | None = None) -> Release | None:
                 "argument or in LATENT_STUDIO_REPO"
             )
         repo_id, _, revision = repo.partition("@")
-        return Release(repo_id, revision or "main", dict(NEEDED))
+        return Release(repo_id, revision or "main", dict(REQUIRED))
     return read_releases(root).get(name)
 
 
 def read_releases(root: Path) -> dict[str, Release]:
-    """What `root` pins, by a checkpoint's name; empty where nothing has been published."""
+    """The releases that `root` pins, by checkpoint name; empty where nothing was published."""
     path = root / RELEASES
     try:
         text = path.read_bytes()
     except FileNotFoundError:
         return {}
     try:
-        said = json.loads(text)
-        repo_id, revision = said["repo_id"], said["revision"]
-        files = {name: dict(shas) for name, shas in said["checkpoints"].items()}
+        pins = json.loads(text)
+        repo_id, revision = pins["repo_id"], pins["revision"]
+        files = {name: dict(shas) for name, shas in pins["checkpoints"].items()}
         names = [*files, *(file for shas in files.values() for file in shas)]
         hashes = [sha for shas in files.values() for sha in shas.values()]
         if not (
@@ -86,23 +81,16 @@ def read_releases(root: Path) -> dict[str, Release]:
             and all(re.fullmatch(r"[0-9a-f]{64}", sha) for sha in hashes)
             and all(files.values())
         ):
-            raise ValueError("a name, a commit or a SHA-256 is not in its form")
+            raise ValueError("a name, commit or SHA-256 is malformed")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} is damaged ({error}): restore it, or write it anew with "
-            "`python training/publish.py`"
+            f"{path} is damaged ({error}): restore it, or publish again (docs/publishing.md)"
         ) from error
     return {name: Release(repo_id, revision, shas) for name, shas in files.items()}
 
 
-def trained_by(name: str) -> str:
-    """The command that makes this checkpoint."""
-    stem = SCRIPTS.get(name) or SCRIPTS.get(name.split("-")[0]) or name.split("-")[0]
-    return f"python training/train_{stem}.py"
-
-
 def _verified(name: str, file: str, sha: str | None, release: Release) -> Path:
-    """One file; fetched once more where what is cached is not what the release states."""
+    """Fetch one file, a second time if the cached one has another SHA-256 than the release."""
     from huggingface_hub import hf_hub_download
 
     where = f"{name}/{file} of {release.repo_id}@{release.revision[:12]}"
@@ -119,33 +107,33 @@ def _verified(name: str, file: str, sha: str | None, release: Release) -> Path:
         except Exception as error:
             raise CheckpointError(
                 f"cannot fetch {where}: {explain(error)}; try again once that is fixed, or train "
-                f"it with `{trained_by(name)}`"
+                "it (docs/training.md)"
             ) from error
         got = hashlib.sha256(Path(found).read_bytes()).hexdigest()
         if sha in (None, got):
             return Path(found)
     raise CheckpointError(
         f"{where} has the SHA-256 {got[:12]}..., but {RELEASES} states {sha[:12]}...: it was "
-        f"altered and is not used; try again later, or train it with `{trained_by(name)}`"
+        f"altered and is not used; try again later, or train it (docs/training.md)"
     )
 
 
 def with_retries(task: Callable[[], T]) -> T:
     """`task()`, again after 429, 5xx and broken connections: 4 tries, 1, 2 and 4 s apart."""
-    for attempt in range(TRIES - 1):
+    for attempt in range(MAX_TRIES - 1):
         try:
             return task()
         except Exception as error:
             if not is_retryable(error):
                 raise
-            wait = BACKOFF * 2**attempt
+            wait = BACKOFF_S * 2**attempt
             log.warning("%s; next try in %.0f s", explain(error), wait)
         time.sleep(wait)
     return task()
 
 
 def is_retryable(error: Exception) -> bool:
-    """Whether another try may help; not where huggingface_hub has tried several times itself."""
+    """Whether a retry may help; False where huggingface_hub has already retried."""
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled):
@@ -159,7 +147,7 @@ def is_retryable(error: Exception) -> bool:
 
 
 def explain(error: Exception) -> str:
-    """What went wrong between here and the Hub, and the cure, in a few words."""
+    """The cause of a failed request to the Hub and its cure, in a few words."""
     links = list(_chain(error))
     for link in links:
         if code := _code(link):
@@ -181,5 +169,5 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _code(error: BaseException) -> int | None:
-    """The HTTP status of an answer."""
+    """The HTTP status of the response that an error carries, if any."""
     return getattr(getattr(error, "response", None), "status_code", None)

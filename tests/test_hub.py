@@ -50,7 +50,7 @@ def test_a_file_that_is_not_the_pinned_one_is_refused(hub_server: FakeHub, root:
     publish_root(root)
     clone = clone_without_weights(root)
     hub_server.faults = [("GET /lfs/", "alter")] * 2
-    with pytest.raises(CheckpointError, match=r"has the SHA-256 .*altered.*train_tiny\.py"):
+    with pytest.raises(CheckpointError, match=r"has the SHA-256 .*altered.*docs/training\.md"):
         checkpoint.load("tiny", clone)
     assert same(checkpoint.load("tiny", clone), tiny())  # nothing bad was kept
 
@@ -81,14 +81,14 @@ def test_what_was_fetched_needs_no_network(
     assert len(hub_server.asked) == asked
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert same(checkpoint.load("tiny", clone), tiny())
-    with pytest.raises(CheckpointError, match=r"cannot fetch .*offline.*or train it with"):
+    with pytest.raises(CheckpointError, match=r"cannot fetch .*offline.*or train it"):
         checkpoint.load("tiny-wide", clone)
 
 
 def test_without_a_release_there_are_two_ways_out(hub_server: FakeHub, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"train_sketch\.py.*LATENT_STUDIO_REPO="):
+    with pytest.raises(FileNotFoundError, match=r"docs/training\.md.*LATENT_STUDIO_REPO="):
         checkpoint.load("sketch", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"train_codes_prior\.py"):
+    with pytest.raises(FileNotFoundError, match=r"docs/training\.md"):
         checkpoint.load("prior-digits", tmp_path)
     assert not hub_server.asked
 
@@ -162,7 +162,7 @@ def test_a_hub_that_is_not_there_is_one_sentence(
     monkeypatch.setattr(constants, "ENDPOINT", gone)
     template = gone + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    with pytest.raises(CheckpointError, match=r"cannot fetch tiny/.* or train it with") as error:
+    with pytest.raises(CheckpointError, match=r"cannot fetch tiny/.* or train it") as error:
         checkpoint.load("tiny", clone)
     assert "\n" not in str(error.value)
     with pytest.raises(RuntimeError, match=r"could not publish to .*the same command goes on"):

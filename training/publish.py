@@ -1,9 +1,10 @@
 """Publish all checkpoints on the Hub: `python training/publish.py --repo-id ME/latent-studio`.
 
-They go to ONE model repository, a folder each, so that one commit pins a release whose parts fit: a
-codebook and its prior, the inpainter and the judge that sorts its fills. checkpoints/releases.json
-then says where it is. `--space` puts the app up instead, `--dry-run` shows what would go and
-contacts nobody. Whatever stops it, the same command goes on; a second run finds nothing to do.
+They go to one model repository, a folder each, so that one commit pins a release whose parts fit
+together: a codebook and its prior, the inpainter and the classifier that ranks its fills.
+checkpoints/releases.json then pins that commit. `--space` uploads the app instead, `--dry-run`
+lists the files without any request. Interrupted in any way, the same command continues; a second
+run finds nothing to do.
 """
 
 import hashlib
@@ -18,7 +19,6 @@ from huggingface_hub.hf_api import RepoFile
 
 from models import checkpoint, hub
 from training.engine.cli import run
-from training.judge import load_judge
 from training.release import cards
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,10 +52,7 @@ def model_files(cfg: Config) -> dict[str, bytes]:
     for folder in folders:
         if not (folder / "README.md").is_file():
             raise ValueError(f"{folder} has no README.md: say there what made it and its licence")
-        if (folder / "config.json").exists():
-            checkpoint.load(folder)
-        else:
-            load_judge(folder / "model.safetensors")
+        checkpoint.load(folder)
         there = [name for name in FILES if (folder / name).is_file()]
         files |= {f"{folder.name}/{name}": (folder / name).read_bytes() for name in there}
     if not files:

@@ -12,11 +12,12 @@ import torch
 from tqdm import tqdm
 
 from models import checkpoint
+from models.bf16 import has_fast_bfloat16
 from models.codes.vqvae import VQVAE
 from training.codes import dataset as pictures
 from training.codes.codebook import CodebookAverage, perplexity
 from training.codes.config import SIZES, Config, card, preview, terms_of, uses
-from training.engine.cli import has_fast_bfloat16, run
+from training.engine.cli import run
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA, warmup_cosine
 
@@ -60,7 +61,7 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
         rng = np.random.default_rng((cfg.seed, step))
         x = pictures.batch(images, cfg.kind, cfg.batch_size, rng)
         x = x.to(device, memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16()):
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device.type)):
             terms, out = terms_of(cfg, model, x, tutor)
         optimizer.zero_grad(set_to_none=True)
         terms["loss"].backward()

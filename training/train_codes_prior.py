@@ -15,12 +15,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from models import checkpoint
+from models.bf16 import has_fast_bfloat16
 from models.codes.prior import UNCONDITIONAL, CodesPrior, CodesPriorConfig
 from models.codes.vqvae import VQVAE
 from training.codes import dataset as pictures
 from training.codes.config import prior_card
 from training.codes.dataset import Kind
-from training.engine.cli import has_fast_bfloat16, run
+from training.engine.cli import run
 from training.engine.previews import save_rgb_grid
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA, warmup_cosine
@@ -118,7 +119,7 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
         ).to(device)
         order = orders(len(pick), shape.grid_size**2, rng).to(device)
         x = codes[pick].to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16()):
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device.type)):
             logits = model(x, label, order)
         loss = F.cross_entropy(logits.flatten(0, 1), x.flatten(1).gather(1, order).flatten())
         optimizer.zero_grad(set_to_none=True)

@@ -11,8 +11,9 @@ import torch
 from tqdm import tqdm
 
 from models import checkpoint
+from models.bf16 import has_fast_bfloat16
 from training.data import celeba
-from training.engine.cli import has_fast_bfloat16, run
+from training.engine.cli import run
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA
 from training.inpaint.config import (
@@ -39,7 +40,7 @@ def main(cfg: Config) -> None:
 def train(cfg: Config) -> None:
     """The run itself."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and has_fast_bfloat16())
+    bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and has_fast_bfloat16(device.type))
     tutors = [
         checkpoint.load(path).requires_grad_(False).to(device, memory_format=torch.channels_last)
         for path in cfg.tutors

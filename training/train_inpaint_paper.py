@@ -14,9 +14,10 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from models import checkpoint
+from models.bf16 import has_fast_bfloat16
 from models.inpaint.cvae import FaceCVAE, FaceCVAEConfig
 from training.data import celeba
-from training.engine.cli import has_fast_bfloat16, run
+from training.engine.cli import run
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.inpaint.dataset import Erased
 from training.likelihoods import bernoulli_nll
@@ -96,7 +97,7 @@ def train(cfg: Config) -> None:
     for step, whole in enumerate(bar, start):
         batch = whole.to(device)
         torch.manual_seed(hash((cfg.seed, step)))
-        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16()):
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device.type)):
             out = model(batch.image * (1 - batch.mask), batch.told)
             drawn = torch.lerp(batch.image, out.logits.float().sigmoid(), batch.mask)
             recon = bernoulli_nll(out.logits.float(), batch.image).mean()

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from models import checkpoint
 from training.data import fetch, quickdraw
-from training.engine.cli import has_fast_bfloat16, run
+from training.engine.accelerator import make_accelerator
+from training.engine.cli import run
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA
 from training.sketch.config import (
@@ -31,15 +32,10 @@ from training.sketch.config import (
 
 def main(cfg: Config) -> None:
     """Train, resume, save; only the main process writes."""
-    bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and has_fast_bfloat16())
-    acc = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=not torch.cuda.is_available())
-    if cfg.batch_size % acc.num_processes:
-        raise ValueError(
-            f"--batch-size {cfg.batch_size} cannot be shared by {acc.num_processes} processes: "
-            "choose a multiple"
-        )
+    acc = make_accelerator(cfg)
     with run_lock(cfg.run_dir, cfg.out_dir) if acc.is_main_process else nullcontext():
         train(cfg, acc)
+    acc.end_training()
 
 
 def train(cfg: Config, acc: Accelerator) -> None:
@@ -63,11 +59,10 @@ def train(cfg: Config, acc: Accelerator) -> None:
     parts = {"network": network, "optimizer": optimizer, "ema": ema}
     if objective.adversary:
         parts["adversary"] = objective.adversary
-    aside = {"data_dir", "out_dir", "run_dir", "cache_dir", "download", "init"}
+    aside = {"data_dir", "out_dir", "run_dir", "cache_dir", "download", "init", "tracker"}
     resume = Resume(cfg.run_dir, cfg, aside, parts)
     start, seconds = resume.load()
-    if acc.is_main_process:
-        log = MetricLog(cfg.run_dir / "metrics.jsonl", start)
+    log = MetricLog(cfg.run_dir / "metrics.jsonl", start, acc)
     parallel = acc.prepare(network)
 
     total = total_steps(cfg)

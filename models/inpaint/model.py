@@ -20,7 +20,6 @@ from models.blocks import (
     init_convolutions,
     spatial_attention,
 )
-from models.classifiers import FaceJudge
 from models.distributions import DiagonalGaussian
 from models.inpaint.attributes import (
     FIRMLY,
@@ -253,4 +252,4 @@ class Inpainter(nn.Module):
         return torch.where(mask > 0.5, logits.sigmoid(), image)
 
 
-MODELS = (Inpainter, FaceCVAE, FaceJudge)
+MODELS = (Inpainter, FaceCVAE)

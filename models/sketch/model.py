@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from models.bf16 import bfloat16_copy, has_bfloat16
+from models.bf16 import bfloat16_copy, has_fast_bfloat16
 from models.distributions import gumbel
 from models.images import downsample, draw_strokes, to_ink
 from models.sketch.cvae import SketchCVAE
@@ -135,7 +135,7 @@ class SketchCompleter(nn.Module):
 
         The copy is dropped when the network goes back to training.
         """
-        if self.training or not has_bfloat16() or next(self.parameters()).device.type != "cpu":
+        if self.training or not has_fast_bfloat16() or next(self.parameters()).device.type != "cpu":
             return self
         if self._fast is None:
             fast = bfloat16_copy(self, [f"prior.{part}" for part in PACKED])

@@ -32,7 +32,8 @@ def fill(
     count = check_number(count, "Count", 1, MAX_COUNT, whole=True)
     temperature = check_number(temperature, "Temperature", 0, MAX_TEMPERATURE)
     seed = check_number(seed, "Seed", 0, MAX_SEED, whole=True)
-    model, judge = model_cache.get_model("inpaint"), model_cache.get_model("inpaint-judge")
+    model = model_cache.get_model("inpaint")
+    classifier = model_cache.get_model("face-classifier")
     import torch
     from PIL import Image
 
@@ -55,7 +56,7 @@ def fill(
     except ValueError as error:
         raise user_error(str(error)) from error
     squares = torch.stack(made).cpu()
-    said = [judged(judge.chances(row)) for row in squares]
+    said = [judged(classifier.probabilities(row)) for row in squares]
     filled = model.hole(square, mask, without)
     share = float(filled.mean())
     warning = (
@@ -68,13 +69,13 @@ def fill(
         titles,
         (squares * 255).round().byte().numpy(),
         said,
-        f"Before: {judged(judge.chances(square[None]))[0]}.",
+        f"Before: {judged(classifier.probabilities(square[None]))[0]}.",
         warning if share > MAX_TRAINED else "",
         None if torch.equal(filled, mask) else filled.cpu().numpy() > 0,
     )
 
 
-def judged(chances: dict[str, list[float]]) -> list[str]:
+def judged(probabilities: dict[str, list[float]]) -> list[str]:
     """What a separate classifier sees in each face."""
-    pairs = zip(chances["Smiling"], chances["Eyeglasses"], strict=True)
+    pairs = zip(probabilities["Smiling"], probabilities["Eyeglasses"], strict=True)
     return [f"smile {smile:.0%}, glasses {glasses:.0%}" for smile, glasses in pairs]

@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from models import checkpoint
-from models.classifiers import FaceJudge, FaceJudgeConfig
+from models.classifiers import (
+    AttributeClassifier,
+    AttributeClassifierConfig,
+    DrawingClassifier,
+    DrawingClassifierConfig,
+)
 from models.codes.prior import CodesPriorConfig
 from models.codes.vqvae import VQVAE, VQVAEConfig
 from tests.helpers.faces import with_random_photos, write_celeba
@@ -24,7 +28,6 @@ from training.codes import dataset as pictures
 from training.codes import evaluate as evaluate_codes
 from training.codes import metrics as codes_metrics
 from training.data import mnist
-from training.judge import SketchJudge
 from training.perceptual import perceptual_loss
 
 TINY = VQVAEConfig(28, 1, (4, 8), 1, num_codes=6, code_dim=3, class_names=mnist.NAMES)
@@ -97,14 +100,14 @@ def test_uses_are_counted_in_the_training_pictures(data_dir, tmp_path):
 
 
 def test_faces_learn_from_error_and_the_tutors_maps():
-    tutor = FaceJudge(FaceJudgeConfig(("Smiling",), 4)).requires_grad_(False)
+    tutor = AttributeClassifier(AttributeClassifierConfig(("Smiling",), 4)).requires_grad_(False)
     cfg = train_codes.Config(kind="faces", average=False)
     model = randomized(VQVAE(VQVAEConfig(64, 3, (4, 8), 1, num_codes=6, code_dim=3)), 0.1)
     x = torch.rand(2, 3, 64, 64)
     terms, out = codes_plan.terms_of(cfg, model, x, tutor)
     drawn = out.logits.detach().sigmoid()
     torch.testing.assert_close(terms["recon"].detach(), 20 * (drawn - x).square().mean())
-    maps = [tutor(p).maps for p in (drawn, x)]
+    maps = [tutor(p).feature_maps for p in (drawn, x)]
     torch.testing.assert_close(terms["perceptual"].detach(), 0.1 * perceptual_loss(*maps).mean())
     terms["loss"].backward()
     assert all(p.grad is not None and p.grad.any() for p in model.decoder.parameters())
@@ -135,10 +138,11 @@ def test_a_resumed_prior_equals_the_unbroken_one_and_is_measured(data_dir, tmp_p
     (shelf / "codes-digits").symlink_to(book)
     (shelf / "prior-digits").symlink_to(tmp_path / "whole" / "prior-digits")
     torch.manual_seed(0)
-    save_file(SketchJudge(10).half().state_dict(), shelf / "judge.safetensors")
+    classifier = DrawingClassifier(DrawingClassifierConfig(tuple("0123456789")))
+    checkpoint.save(shelf / "digit-classifier", classifier)
     found = evaluate_codes.evaluate_codes(
         evaluate_codes.Config(
-            data_dir=data_dir, checkpoints=shelf, judge=shelf / "judge.safetensors",
+            data_dir=data_dir, checkpoints=shelf, classifier=shelf / "digit-classifier",
             edited=10, samples=2,
         )
     )  # fmt: skip

@@ -27,13 +27,13 @@ def write_mnist(folder: Path, counts: dict[str, int]) -> None:
                 file.write(head + data.tobytes())
 
 
-def write_quickdraw(folder: Path) -> None:
-    """Twelve two-stroke drawings of every class."""
+def write_quickdraw(folder: Path, count: int = 12) -> None:
+    """`count` random two-stroke drawings of every class."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for word in quickdraw.CLASSES:
         rows = []
-        for _ in range(12):
+        for _ in range(count):
             strokes = rng.integers(0, 256, (2, 2, 5)).tolist()
             rows.append(json.dumps({"word": word, "drawing": strokes}))
         (folder / f"{word}.ndjson").write_text("\n".join(rows) + "\n")

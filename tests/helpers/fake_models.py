@@ -88,7 +88,7 @@ class FakeInpaintModel(nn.Module):
 class FakeAttributeClassifier(nn.Module):
     """The lighter the lower half of a face, the more it smiles; blue is glasses."""
 
-    def chances(self, faces: Tensor) -> dict[str, list[float]]:
+    def probabilities(self, faces: Tensor) -> dict[str, list[float]]:
         """Attribute -> a share for each face."""
         light = faces[:, :, 32:].mean((1, 2, 3)).tolist()
         return {"Smiling": light, "Eyeglasses": faces[:, 2].mean((1, 2)).tolist()}
@@ -124,7 +124,7 @@ def _build(stem: str) -> nn.Module:
     kinds = {
         "sketch": FakeSketchModel,
         "inpaint": FakeInpaintModel,
-        "inpaint-judge": FakeAttributeClassifier,
+        "face-classifier": FakeAttributeClassifier,
     }
     return kinds[stem]()
 

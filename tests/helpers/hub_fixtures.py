@@ -31,7 +31,7 @@ def empty_hub(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[FakeHub]
     at_once = SimpleNamespace(sleep=lambda _: None, time=time.time)
     monkeypatch.setattr(_http, "time", at_once)
     monkeypatch.setattr(downloads, "time", at_once)
-    monkeypatch.setattr(hub, "BACKOFF", 0.0)
+    monkeypatch.setattr(hub, "BACKOFF_S", 0.0)
     monkeypatch.setitem(checkpoint.MODULES, "tiny", "tests.test_checkpoint")
     with fake_hub.serving() as served:
         fake_hub.point_at(served, monkeypatch, cache)

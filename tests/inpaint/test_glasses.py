@@ -99,7 +99,7 @@ def test_what_ships_finds_painted_glasses(samples):
 
 
 def test_what_ships_takes_them_off_and_leaves_the_eyes(samples):
-    model, judge = checkpoint.load("inpaint"), checkpoint.load("inpaint-judge")
+    model, classifier = checkpoint.load("inpaint"), checkpoint.load("face-classifier")
     mask, before, after, nearer = mask_of("glasses", 128)[0, 0], [], [], []
     for i, face in enumerate(samples):
         glasses = painted(128, i)
@@ -108,8 +108,8 @@ def test_what_ships_takes_them_off_and_leaves_the_eyes(samples):
         hole = model.hole(worn, mask, False)
         assert torch.equal(fill[:, hole == 0], worn[:, hole == 0])
         assert torch.equal(model.hole(worn, mask, None), mask)
-        before += judge.chances(worn[None])["Eyeglasses"]
-        after += judge.chances(fill[None])["Eyeglasses"]
+        before += classifier.probabilities(worn[None])["Eyeglasses"]
+        after += classifier.probabilities(fill[None])["Eyeglasses"]
         whole = model.inpaint(worn, mask, glasses=None, count=1, seed=i)[0]
         nearer.append(float((fill - face).abs().mean() < (whole - face).abs().mean()))
     seen = np.array(before) > 0.5

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from models import checkpoint
-from models.classifiers import FaceJudge, FaceJudgeConfig
+from models.classifiers import AttributeClassifier, AttributeClassifierConfig
 from models.inpaint.cvae import FaceCVAE, FaceCVAEConfig
 from models.inpaint.model import InpaintConfig, Inpainter
 from tests.helpers.faces import NAMES, with_random_photos, write_celeba
@@ -50,7 +50,9 @@ def trained(tmp_path) -> Path:
     checkpoint.save(tmp_path / "inpaint", randomized(Inpainter(tiny)))
     checkpoint.save(tmp_path / "stage-one", Inpainter(tiny))
     checkpoint.save(tmp_path / "paper", FaceCVAE(FaceCVAEConfig(64, 4, 2, 9, (4, 4, 4, 4))))
-    checkpoint.save(tmp_path / "inpaint-judge", FaceJudge(FaceJudgeConfig(NAMES, 4)))
+    checkpoint.save(
+        tmp_path / "face-classifier", AttributeClassifier(AttributeClassifierConfig(NAMES, 4))
+    )
     return tmp_path
 
 
@@ -61,7 +63,7 @@ def test_every_row_of_the_table_is_measured(trained: Path):
         checkpoint_dir=trained / "inpaint",
         stage_one_dir=trained / "stage-one",
         paper_dir=trained / "paper",
-        judge_dir=trained / "inpaint-judge",
+        classifier_dir=trained / "face-classifier",
     )
     found = evaluate_inpaint.evaluate_inpaint(cfg)
     rows = {

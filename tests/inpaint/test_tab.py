@@ -124,11 +124,11 @@ def test_side_by_side_are_two_rows_from_one_noise():
 
 def test_what_the_judge_sees_is_said_of_each_and_of_before():
     photo, fills = made("side by side")
-    judge = load("inpaint-judge")
+    classifier = load("face-classifier")
     import torch
 
     for row, words in zip(fills.squares, fills.said, strict=True):
-        seen = judge.chances(torch.from_numpy(row).float() / 255)
+        seen = classifier.probabilities(torch.from_numpy(row).float() / 255)
         for said, again in zip(words, inpaint_fill.judged(seen), strict=True):
             shares = [[int(n) for n in re.findall(r"\d+", text)] for text in (said, again)]
             np.testing.assert_allclose(*shares, atol=1)

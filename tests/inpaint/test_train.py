@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from models import checkpoint
-from models.classifiers import FaceJudge, FaceJudgeConfig
+from models.classifiers import AttributeClassifier, AttributeClassifierConfig
 from models.inpaint.attributes import OFF, ON, UNKNOWN
 from models.inpaint.cvae import FaceCVAEConfig
 from models.inpaint.model import InpaintConfig, Inpainter
 from tests.helpers.faces import NAMES, with_random_photos, write_celeba
 from tests.helpers.interrupted_runs import INTERRUPTIONS, run_interrupted, run_outputs
-from training import train_face_judge, train_inpaint, train_inpaint_paper
+from training import train_inpaint, train_inpaint_paper
 from training.data import celeba
 from training.inpaint import config as inpaint_plan
 from training.inpaint import losses as inpaint_step
@@ -29,7 +29,9 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faces")
     with_random_photos(write_celeba(folder / "celeba", 24))
     torch.manual_seed(0)
-    checkpoint.save(folder / "inpaint-tutor", FaceJudge(FaceJudgeConfig(NAMES, 4)))
+    checkpoint.save(
+        folder / "perceptual-classifier", AttributeClassifier(AttributeClassifierConfig(NAMES, 4))
+    )
     return folder
 
 
@@ -39,7 +41,7 @@ def config(data_dir: Path, run: Path, **changes: object) -> inpaint_plan.Config:
         out_dir=run / "inpaint",
         run_dir=run,
         cache_dir=data_dir / "cache",
-        tutors=(data_dir / "inpaint-tutor",) * 2,
+        tutors=(data_dir / "perceptual-classifier",) * 2,
         model=TINY,
         steps=5,
         sharpen_steps=6,
@@ -160,14 +162,3 @@ def test_reading_is_learnt(data_dir: Path):
         optimizer.step()
         found.append(float(loss.detach()))
     assert np.mean(found[-10:]) < 0.8 * np.mean(found[:10])
-
-
-def test_the_judge_learns_and_is_saved(data_dir: Path, tmp_path: Path, capsys):
-    cfg = train_face_judge.Config(
-        data_dir=data_dir, out_dir=tmp_path / "inpaint-judge", cache_dir=data_dir / "cache",
-        width=4, steps=6, batch_size=4,
-    )  # fmt: skip
-    train_face_judge.main(cfg)
-    judge = checkpoint.load(tmp_path / "inpaint-judge")
-    assert judge.config == FaceJudgeConfig(NAMES, 4)
-    assert "valid accuracy: Smiling" in "".join(capsys.readouterr())

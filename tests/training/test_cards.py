@@ -52,10 +52,12 @@ def test_a_dry_run_shows_everything_and_contacts_nobody(
 
 
 def test_the_card_is_what_the_hub_reads(root: Path) -> None:
-    judge = "---\nlicense: other\nlicense_name: for-research\ntags: [celeba, x]\n---\n# J\n\nText."
+    classifier = (
+        "---\nlicense: other\nlicense_name: for-research\ntags: [celeba, x]\n---\n# J\n\nText."
+    )
     codes = root / "codes-tiny"
     shutil.copytree(root / "tiny", codes)
-    (root / "tiny-wide" / "README.md").write_text(judge)
+    (root / "tiny-wide" / "README.md").write_text(classifier)
     text = cards.release_card(REPO, [codes, root / "tiny-wide"], ["samples/a.png"])
     card = ModelCard(text)
     assert isinstance(card.data, ModelCardData)

@@ -10,7 +10,7 @@ from PIL import Image
 from models.face_alignment import CROP_BOX, REGIONS, UNITS
 from tests.helpers.faces import NAMES, write_celeba
 from training.data import celeba
-from training.data.augment import jolted
+from training.data.augment import augment
 from training.inpaint import holes
 from training.inpaint.dataset import CORES, Erased, covered
 from training.inpaint.synthetic_glasses import spectacles
@@ -150,7 +150,7 @@ def test_batches_are_a_function_of_seed_and_number(folder):
 
 def test_a_jolt_moves_a_face_and_changes_its_light():
     x = torch.linspace(0.3, 0.7, 64).expand(5, 3, 64, 64).contiguous()
-    moved = [jolted(x, np.random.default_rng(seed)) for seed in range(12)]
+    moved = [augment(x, np.random.default_rng(seed)) for seed in range(12)]
     for one in moved:
         assert one.shape == x.shape
         assert one.min() >= 0
@@ -160,8 +160,8 @@ def test_a_jolt_moves_a_face_and_changes_its_light():
         assert ((slope >= 0.8499) & (slope <= 1.1501)).all()
     middles = torch.stack([one[:, 0, 32, 32] for one in moved])
     assert middles.std(0).min() > 0.02
-    large = jolted(x.repeat_interleave(2, 2).repeat_interleave(2, 3), np.random.default_rng(3))
-    torch.testing.assert_close(large[:, :, ::2, ::2], jolted(x, np.random.default_rng(3)))
+    large = augment(x.repeat_interleave(2, 2).repeat_interleave(2, 3), np.random.default_rng(3))
+    torch.testing.assert_close(large[:, :, ::2, ::2], augment(x, np.random.default_rng(3)))
 
 
 def test_painted_glasses_lie_on_the_eyes():

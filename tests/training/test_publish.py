@@ -133,7 +133,7 @@ def test_without_a_token_nobody_is_asked(
 
 
 def test_a_run_that_was_stopped_goes_on(hub_server: FakeHub, root: Path) -> None:
-    hub_server.faults = [("POST /api/models/.*/commit/", "500")] * hub.TRIES
+    hub_server.faults = [("POST /api/models/.*/commit/", "500")] * hub.MAX_TRIES
     with pytest.raises(RuntimeError, match=r"answers 500 .*the same command goes on"):
         publish_root(root)
     assert not (root / "releases.json").exists()

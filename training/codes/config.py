@@ -9,7 +9,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.classifiers import FaceJudge
+from models.classifiers import AttributeClassifier
 from models.codes.vqvae import VQVAE, VQVAEConfig, VQVAEOutput
 from training.codes import dataset as pictures
 from training.codes.codebook import usage_loss, vq_loss
@@ -52,7 +52,7 @@ class Config:
     """Of the mean squared error, faces only: the others' reconstruction is a cross-entropy."""
     perceptual_weight: float = 0.1
     """Of the difference in the tutor's maps, faces only."""
-    tutor: Path = Path("checkpoints/inpaint-tutor")
+    tutor: Path = Path("checkpoints/perceptual-classifier")
     """A classifier of faces; not read for other kinds."""
     usage_weight: float = 0.005
     """Of keeping all codes in use, per nat."""
@@ -68,7 +68,7 @@ class Config:
 
 
 def reconstruction(
-    cfg: Config, logits: Tensor, x: Tensor, tutor: FaceJudge | None
+    cfg: Config, logits: Tensor, x: Tensor, tutor: AttributeClassifier | None
 ) -> dict[str, Tensor]:
     """Named terms: nats/pixel, or for faces squared error and what the tutor sees."""
     if tutor is None:
@@ -77,15 +77,15 @@ def reconstruction(
     terms = {"recon": cfg.error_weight * F.mse_loss(drawn, x)}
     if cfg.perceptual_weight:
         with torch.no_grad():
-            real = tutor(x).maps
+            real = tutor(x).feature_maps
         terms["perceptual"] = (
-            cfg.perceptual_weight * perceptual_loss(tutor(drawn).maps, real).mean()
+            cfg.perceptual_weight * perceptual_loss(tutor(drawn).feature_maps, real).mean()
         )
     return terms
 
 
 def terms_of(
-    cfg: Config, model: VQVAE, x: Tensor, tutor: FaceJudge | None = None
+    cfg: Config, model: VQVAE, x: Tensor, tutor: AttributeClassifier | None = None
 ) -> tuple[dict[str, Tensor], VQVAEOutput]:
     """Named terms, the loss among them, and what came out."""
     out = model(x)

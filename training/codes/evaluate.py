@@ -16,7 +16,6 @@ from training.codes import metrics as codes_metrics
 from training.codes.dataset import Kind
 from training.codes.metrics import judged, many
 from training.engine.cli import run
-from training.judge import load_judge
 from training.release import results_table
 
 
@@ -27,8 +26,8 @@ class Config:
     kind: Kind = "digits"
     data_dir: Path = Path("data")
     checkpoints: Path = Path("checkpoints")
-    judge: Path | None = None
-    """Of digits or sketches; checkpoints/codes-judge or sketch-judge where None."""
+    classifier: Path | None = None
+    """Of digits or sketches; checkpoints/digit-classifier or sketch-classifier where None."""
     cache_dir: Path = Path("~/.cache/latent-studio")
     edited: int = 1_000
     """Pictures on which edits are measured."""
@@ -67,10 +66,10 @@ def evaluate_codes(cfg: Config) -> dict[str, Any]:
     codes = many(model.encode, x)
     counts = torch.bincount(codes.flatten(), minlength=model.config.num_codes).double()
     share = (counts / counts.sum()).clamp(min=1e-12)
-    judge = None
+    classifier = None
     if cfg.kind != "faces":
         stem = "codes" if cfg.kind == "digits" else "sketch"
-        judge = load_judge(cfg.judge or cfg.checkpoints / f"{stem}-judge" / "model.safetensors")
+        classifier = checkpoint.load(cfg.classifier or cfg.checkpoints / f"{stem}-classifier")
     pick = np.random.default_rng(cfg.seed).permutation(len(x))[: cfg.edited]
     result: dict[str, Any] = {
         "split": cfg.split,
@@ -81,27 +80,27 @@ def evaluate_codes(cfg: Config) -> dict[str, Any]:
         "reconstruction": codes_metrics.reconstruction(cfg.kind, x, many(model.decode, codes)),
         "perplexity_over_k": codebook.perplexity(counts.float()) / model.config.num_codes,
         "dead_share": float((counts == 0).double().mean()),
-        "edits": codes_metrics.edits(cfg.kind, model, x[pick], labels[pick], judge),
+        "edits": codes_metrics.edits(cfg.kind, model, x[pick], labels[pick], classifier),
         "nats_per_code": {
             "uniform": math.log(model.config.num_codes),
             "unigram": float(-(share * share.log()).sum()),
         },
     } | theirs
-    if judge is not None:
-        logits, _ = judged(judge, cfg.kind, model.decode(codes[pick]))
+    if classifier is not None:
+        logits, _ = judged(classifier, cfg.kind, model.decode(codes[pick]))
         result["read"] = float((logits.argmax(1) == labels[pick]).mean())
     folder = cfg.checkpoints / f"prior-{cfg.kind}"
     if folder.exists():
         prior = checkpoint.load(folder)
         result["nats_per_code"]["prior"] = codes_metrics.prior_nats(prior, codes, labels)
-        if judge is not None:
-            real = judged(judge, cfg.kind, x)[1]
+        if classifier is not None:
+            real = judged(classifier, cfg.kind, x)[1]
             result["samples"] = codes_metrics.sampled(
-                cfg.kind, model, prior, judge, real, cfg.samples, cfg.seed
+                cfg.kind, model, prior, classifier, real, cfg.samples, cfg.seed
             )
             some = pick[:300]
             result["completion"] = codes_metrics.completed(
-                cfg.kind, model, prior, judge, codes[some], labels[some], cfg.seed
+                cfg.kind, model, prior, classifier, codes[some], labels[some], cfg.seed
             )
     return result
 

@@ -8,12 +8,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.classifiers import DrawingClassifier
 from models.codes import edits as code_edits
 from models.codes.prior import MASKED, UNCONDITIONAL, CodesPrior
 from models.codes.vqvae import VQVAE
 from training.codes.dataset import Kind
 from training.data import mnist
-from training.judge import SketchJudge
 from training.metrics.frechet import frechet_distance
 from training.metrics.image import psnr, ssim
 
@@ -36,11 +36,11 @@ def many(act: Callable[[Tensor], Tensor], x: Tensor, size: int = 256) -> Tensor:
 
 
 def judged(
-    judge: SketchJudge, kind: Kind, x: Float[Tensor, "n 1 h w"]
+    classifier: DrawingClassifier, kind: Kind, x: Float[Tensor, "n 1 h w"]
 ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n 128"]]:
     """Logits and features of drawings or digits."""
     ink = (x[:, 0].clamp(0, 1) * 255).round().byte().numpy()
-    return judge.judge(mnist.enlarged(ink) if kind == "digits" else ink)
+    return classifier.predict(mnist.enlarge(ink) if kind == "digits" else ink)
 
 
 def reconstruction(
@@ -62,18 +62,18 @@ def edits(
     model: VQVAE,
     x: Float[Tensor, "n c h w"],
     labels: Int64[np.ndarray, " n"],
-    judge: SketchJudge | None,
+    classifier: DrawingClassifier | None,
 ) -> dict[str, dict[str, float]]:
-    """Edit, then decode, against decode, then edit; what the judge still reads of the first."""
+    """Edit, then decode, against decode, then edit; how the classifier reads both."""
     codes, found = many(model.encode, x), {}
     plain = many(model.decode, codes)
     for name, edit in EDITS.items():
         ours = many(model.decode, edit(codes, 1))
         pixels = edit(plain, model.config.cell_size)
         row = {"psnr": psnr(ours, pixels)}
-        if judge is not None and name != "splice":
+        if classifier is not None and name != "splice":
             for who, drawn in (("codes", ours), ("pixels", pixels)):
-                logits, _ = judged(judge, kind, drawn)
+                logits, _ = judged(classifier, kind, drawn)
                 row[f"read_{who}"] = float((logits.argmax(1) == labels).mean())
         found[name] = row
     return found
@@ -97,7 +97,7 @@ def sampled(
     kind: Kind,
     model: VQVAE,
     prior: CodesPrior,
-    judge: SketchJudge,
+    classifier: DrawingClassifier,
     real: Float[np.ndarray, "n 128"],
     count: int,
     seed: int,
@@ -106,7 +106,7 @@ def sampled(
     right, features = [], []
     for label in range(len(prior.config.class_names)):
         drawn = model.decode(prior.sample(count, label, seed=seed + label))
-        logits, seen = judged(judge, kind, drawn)
+        logits, seen = judged(classifier, kind, drawn)
         right.append(logits.argmax(1) == label)
         features.append(seen)
     return {
@@ -119,7 +119,7 @@ def completed(
     kind: Kind,
     model: VQVAE,
     prior: CodesPrior,
-    judge: SketchJudge,
+    classifier: DrawingClassifier,
     codes: Int64[Tensor, "n gh gw"],
     labels: Int64[np.ndarray, " n"],
     seed: int,
@@ -132,7 +132,7 @@ def completed(
     bare = model.decode(codes).clone()
     bare[..., half * model.config.cell_size :, :] = 0
     read = {
-        name: float((judged(judge, kind, x)[0].argmax(1) == labels).mean())
+        name: float((judged(classifier, kind, x)[0].argmax(1) == labels).mean())
         for name, x in (("completed", model.decode(drawn)), ("halves", bare))
     }
     return read | {"chance": 1 / len(prior.config.class_names)}

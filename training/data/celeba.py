@@ -25,8 +25,8 @@ FILES = {
 }
 PHOTOS = "img_align_celeba"
 SPLITS: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
-RARE = "Eyeglasses"  # 6 % of the faces wear some
-MORE_RARE = 0.08  # of each batch is drawn from those alone
+OVERSAMPLED = "Eyeglasses"  # 6 % of the faces have them
+P_OVERSAMPLED = 0.08  # share of a batch that is drawn from those faces alone
 VERSION = 1  # of what `load` makes; another one makes an old cache void
 log = logging.getLogger(__name__)
 
@@ -48,12 +48,12 @@ class Faces:
             )
         return self.attributes[:, self.names.index(name)]
 
-    def pick(self, rng: np.random.Generator, count: int) -> Int64[np.ndarray, " count"]:
-        """Numbers of faces for a batch: any, and in some places one that shows what is rare."""
+    def sample_indices(self, rng: np.random.Generator, count: int) -> Int64[np.ndarray, " count"]:
+        """Indices of a batch: uniform, but faces with glasses are oversampled by 8 %."""
         found = rng.integers(0, len(self.images), count)
-        rare = np.flatnonzero(self.column(RARE))
+        rare = np.flatnonzero(self.column(OVERSAMPLED))
         if len(rare):
-            wanted = rng.uniform(size=count) < MORE_RARE
+            wanted = rng.uniform(size=count) < P_OVERSAMPLED
             found = np.where(wanted, rare[rng.integers(0, len(rare), count)], found)
         return found
 

@@ -46,7 +46,7 @@ def load(
     return images[part], labels[part].astype(np.int64)
 
 
-def enlarged(digits: UInt8[np.ndarray, "n 28 28"]) -> UInt8[np.ndarray, "n 64 64"]:
-    """Twice as large, in a frame: as the judge of drawings sees them."""
+def enlarge(digits: UInt8[np.ndarray, "n 28 28"]) -> UInt8[np.ndarray, "n 64 64"]:
+    """Doubled and padded to the size of the drawing classifier's input."""
     large = digits.repeat(2, 1).repeat(2, 2)
     return np.pad(large, ((0, 0), (4, 4), (4, 4)))

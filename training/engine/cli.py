@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -54,11 +56,35 @@ def run(
         sys.exit(f"{type(error).__name__}: {error}")
 
 
-def has_fast_bfloat16() -> bool:
-    """Whether autocast to bfloat16 pays on this machine (AVX-512 BF16, AMX, or CUDA)."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+def command(
+    script: str, cfg: Any, recipes: Mapping[str, Any], ignored: Collection[str] = ()
+) -> str:
+    """The command that gives these settings: the nearest recipe, if any, and the flags that differ.
+
+    Fields named in `ignored` (paths) are left out.
+    """
+    starts = {f"--recipe {name}": recipe for name, recipe in recipes.items()} | {"": type(cfg)()}
+    flags = {start: _flags(cfg, base, ignored) for start, base in starts.items()}
+    nearest = min(flags, key=lambda start: len(flags[start]))
+    return " ".join(["python", script, *filter(None, [nearest]), *flags[nearest]])
+
+
+def _flags(cfg: Any, base: Any, ignored: Collection[str], prefix: str = "--") -> list[str]:
+    """Tyro's flags that turn the settings `base` into `cfg`."""
+    flags = []
+    for field in fields(cfg):
+        value, default = getattr(cfg, field.name), getattr(base, field.name)
+        name = prefix + field.name.replace("_", "-")
+        if field.name in ignored or value == default:
+            continue
+        if is_dataclass(value) and is_dataclass(default):
+            flags += _flags(value, default, (), f"{name}.")
+        elif isinstance(value, bool):
+            flags.append(name if value else f"{prefix}no-{name.removeprefix(prefix)}")
+        else:
+            values = value if isinstance(value, tuple) else [value]
+            flags.append(shlex.join([name, *map(str, values)]))
+    return flags
 
 
 def hardware() -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
+from accelerate import Accelerator
 
 
 @contextmanager
@@ -130,10 +131,15 @@ def run_lock(*folders: Path) -> Iterator[None]:
 
 
 class MetricLog:
-    """One JSON object a line; a resumed run first drops the lines that it will write again."""
+    """Metrics of a run: a JSON object a line in `path`, and the tracker of `acc`, if it has one.
 
-    def __init__(self, path: Path, step: int):
-        self.path = path
+    A resumed run first drops the lines that it will write again. Only the main process writes.
+    """
+
+    def __init__(self, path: Path, step: int, acc: Accelerator | None = None):
+        self.path, self.acc = path, acc
+        if acc is not None and not acc.is_main_process:
+            return
         kept = []
         for line in path.read_text().splitlines() if path.exists() else []:
             if line.endswith("}") and json.loads(line)["step"] < step:
@@ -143,6 +149,10 @@ class MetricLog:
 
     def write(self, step: int, **values: float) -> None:
         """Append one row; floats are rounded to six digits."""
+        if self.acc is not None:
+            self.acc.log(values, step=step)
+            if not self.acc.is_main_process:
+                return
         row = {"step": step} | {k: float(f"{v:.6g}") for k, v in values.items()}
         with explain_write_error(self.path), self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")

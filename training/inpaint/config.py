@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models import checkpoint
-from models.classifiers import FaceJudge
+from models.classifiers import AttributeClassifier
 from models.inpaint.attributes import OFF, ON, UNKNOWN, seeded_noise
 from models.inpaint.model import InpaintConfig, Inpainter
 from training.engine.cli import hardware
@@ -37,8 +37,8 @@ class Config:
     """Resume state, metrics.jsonl and picture grids; not part of the checkpoint."""
     cache_dir: Path = Path("~/.cache/latent-studio")
     tutors: tuple[Path, ...] = (
-        Path("checkpoints/inpaint-tutor"),
-        Path("checkpoints/inpaint-tutor-2"),
+        Path("checkpoints/perceptual-classifier"),
+        Path("checkpoints/perceptual-classifier-2"),
     )
     """Classifiers whose word on a wish counts; the first one's features are compared, too."""
     steps: int = 3_000
@@ -117,7 +117,7 @@ def asked(batch: FaceBatch, names: tuple[str, ...], free: int, rng: np.random.Ge
     return told
 
 
-def critic_of(cfg: Config, tutor: FaceJudge) -> FaceCritic:
+def critic_of(cfg: Config, tutor: AttributeClassifier) -> FaceCritic:
     """Untrained."""
     width = tutor.config.width
     return FaceCritic(cfg.model.image_size, (width, 2 * width, 4 * width), WIDTHS)

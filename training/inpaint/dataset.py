@@ -61,7 +61,7 @@ class Erased:
 
     def __getitem__(self, i: int) -> FaceBatch:
         rng = np.random.default_rng((self.seed, i))
-        pick = self.faces.pick(rng, self.batch)
+        pick = self.faces.sample_indices(rng, self.batch)
         image = to_rgb(self.faces.images[pick], self.size)
         mirrored = torch.from_numpy(rng.uniform(size=self.batch) < 0.5)
         image = torch.where(mirrored[:, None, None, None], image.flip(3), image)

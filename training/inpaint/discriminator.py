@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.blocks import init_convolutions
-from models.classifiers import FaceJudge
+from models.classifiers import AttributeClassifier
 
 GRID = 32  # places a side of the critic's first feature map, as of the tutor's
 
@@ -69,7 +69,7 @@ class FaceCritic(nn.Module):
 class Panel:
     """The critic together with the tutors; the first one whispers to it."""
 
-    def __init__(self, critic: FaceCritic, *tutors: FaceJudge):
+    def __init__(self, critic: FaceCritic, *tutors: AttributeClassifier):
         self.critic, self.tutors, self.tutor = critic, tutors, tutors[0]
 
     def score(
@@ -79,7 +79,7 @@ class Panel:
         maps: list[Tensor] | None = None,
     ) -> Float[Tensor, " b"]:
         """A logit a face; `maps` are the tutor's, where they are known."""
-        maps = self.tutor(face).maps if maps is None else maps
+        maps = self.tutor(face).feature_maps if maps is None else maps
         return self.critic(face, mask, maps).score(mask)
 
 

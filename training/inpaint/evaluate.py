@@ -40,7 +40,7 @@ class Config:
     """The CVAE alone, as stage two found it."""
     paper_dir: Path = Path("runs/inpaint-paper/checkpoint")
     """The paper's configuration, trained by `train_inpaint_paper.py`."""
-    judge_dir: Path = Path("checkpoints/inpaint-judge")
+    classifier_dir: Path = Path("checkpoints/face-classifier")
     remark: str = ""
     """A sentence under the table: how long each was trained, say."""
     split: Literal["valid", "test"] = "test"
@@ -49,14 +49,14 @@ class Config:
 
 def evaluate_inpaint(cfg: Config) -> dict[str, Any]:
     """Every row of the table that needs no stop-watch."""
-    model, judge = checkpoint.load(cfg.checkpoint_dir), checkpoint.load(cfg.judge_dir)
+    model, classifier = checkpoint.load(cfg.checkpoint_dir), checkpoint.load(cfg.classifier_dir)
     folder, cache = cfg.data_dir / "celeba", cfg.cache_dir.expanduser()
     faces = celeba.load(folder, cfg.split, cache)
     size = model.config.image_size
     real = (to_rgb(faces.images, size) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     smiling = faces.column("Smiling")
-    logits, features = judge.judge(real)
-    column = judge.config.attributes.index
+    logits, features = classifier.predict(real)
+    column = classifier.config.attributes.index
 
     fillers: dict[str, Fill] = {"ours": filler(model), "ours_mean_of_8": averaged(filler(model))}
     for name, path in (("stage_one", cfg.stage_one_dir), ("paper", cfg.paper_dir)):
@@ -90,21 +90,23 @@ def evaluate_inpaint(cfg: Config) -> dict[str, Any]:
         },
         "in_the_hole": {
             name: {
-                part: in_the_hole(fill, real, hole, judge, features, cfg.seed)
+                part: in_the_hole(fill, real, hole, classifier, features, cfg.seed)
                 for part, hole in cuts.items()
             }
             for name, fill in fillers.items()
         },
         "smiles": {
             name: {
-                "lower_face": smiles(judge, fillers[name], real, smiling, LOWER_FACE, cfg.seed),
-                "mouth": smiles(judge, fillers[name], real, smiling, MOUTH, cfg.seed),
+                "lower_face": smiles(
+                    classifier, fillers[name], real, smiling, LOWER_FACE, cfg.seed
+                ),
+                "mouth": smiles(classifier, fillers[name], real, smiling, MOUTH, cfg.seed),
             }
             for name in ("ours", "paper")
             if name in fillers
         },
-        "glasses_off": glasses_off(judge, fillers["ours"], real[clear], cfg.seed),
-        "perfect_removal": perfect_removal(judge, real[~faces.column("Eyeglasses")], cfg.seed),
+        "glasses_off": glasses_off(classifier, fillers["ours"], real[clear], cfg.seed),
+        "perfect_removal": perfect_removal(classifier, real[~faces.column("Eyeglasses")], cfg.seed),
     }
     spread = {}
     for temperature in (0.0, 1.0):

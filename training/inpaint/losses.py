@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.classifiers import FaceJudge, FaceJudgement
+from models.classifiers import AttributeClassifier, ClassifierOutput
 from models.inpaint.attributes import KEPT, ON, UNKNOWN
 from models.inpaint.model import Inpainter, InpaintOutput
-from training.data.augment import jolted
+from training.data.augment import augment
 from training.inpaint.config import Config
 from training.inpaint.dataset import FaceBatch
 from training.inpaint.discriminator import (
@@ -32,11 +32,11 @@ class Drawn(NamedTuple):
     """Faces with their holes filled, and what the tutor makes of them and of the real ones."""
 
     face: Tensor
-    seen: FaceJudgement
-    real: FaceJudgement
+    seen: ClassifierOutput
+    real: ClassifierOutput
 
 
-def drawn(out: InpaintOutput, batch: FaceBatch, tutor: FaceJudge) -> Drawn:
+def drawn(out: InpaintOutput, batch: FaceBatch, tutor: AttributeClassifier) -> Drawn:
     """What came out, looked at."""
     face = torch.lerp(batch.image, out.logits.sigmoid(), batch.mask)
     with torch.no_grad():
@@ -51,9 +51,9 @@ def coarse(face: Tensor) -> Tensor:
     return F.interpolate(small, scale_factor=step, mode="bilinear", align_corners=False)
 
 
-def columns(judge: FaceJudge, names: tuple[str, ...]) -> list[int]:
+def columns(classifier: AttributeClassifier, names: tuple[str, ...]) -> list[int]:
     """Where a classifier says them."""
-    return [judge.config.attributes.index(name) for name in names]
+    return [classifier.config.attributes.index(name) for name in names]
 
 
 def partly(batch: FaceBatch) -> Tensor:
@@ -78,7 +78,7 @@ def drawn_terms(
     kept, tutor = len(told) - free, panel.tutor
     face, seen, real = looked
     l1 = hole_l1(face, batch.image, batch.mask)
-    near = [part[:kept] for part in seen.maps], [part[:kept] for part in real.maps]
+    near = [part[:kept] for part in seen.feature_maps], [part[:kept] for part in real.feature_maps]
     features = perceptual_loss(*near).mean()
     kl = out.posterior.kl(out.prior).mean()
     loss = cfg.l1_weight * l1[:kept].mean() + cfg.perceptual_weight * features + cfg.kl_weight * kl
@@ -87,7 +87,7 @@ def drawn_terms(
         return {"loss": loss} | terms
     same = columns(tutor, KEPT)
     asked_new = batch.covered & (told != UNKNOWN)
-    view = jolted(coarse(face[kept:]), rng)
+    view = augment(coarse(face[kept:]), rng)
     words = [t(view).logits[:, columns(t, cfg.model.attributes)] for t in panel.tutors]
     sure = torch.tensor([SURE[name] for name in cfg.model.attributes]).to(face)
     said = [wish_loss(word, told[kept:] == ON, asked_new[kept:], sure) for word in words]
@@ -101,8 +101,8 @@ def drawn_terms(
     plain = ~(asked_new & (told != batch.true)).any(1)[kept:]
     terms["guess"] = (l1[kept:] * plain).sum() / plain.sum().clamp(min=1)
     with torch.no_grad():
-        facing = panel.score(batch.image, batch.mask, real.maps)
-    fooling = panel.score(face, batch.mask, seen.maps)
+        facing = panel.score(batch.image, batch.mask, real.feature_maps)
+    fooling = panel.score(face, batch.mask, seen.feature_maps)
     some = partly(batch)
     terms["fooling"] = critic_loss(fooling[some], facing[some])
     weights = {
@@ -119,8 +119,8 @@ def critic_terms(
     cfg: Config, panel: Panel, looked: Drawn, batch: FaceBatch, step: int
 ) -> dict[str, Tensor]:
     """The critic's loss on real faces and on fills, with its penalties now and then."""
-    face, maps = looked.face.detach(), [part.detach() for part in looked.seen.maps]
-    real = panel.score(batch.image, batch.mask, looked.real.maps)
+    face, maps = looked.face.detach(), [part.detach() for part in looked.seen.feature_maps]
+    real = panel.score(batch.image, batch.mask, looked.real.feature_maps)
     filled, rows = panel.score(face, batch.mask, maps), partly(batch)
     loss = critic_loss(real[rows], filled[rows])
     terms = {"critic": loss.detach()}

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from models.inpaint.attributes import GLASSES
 from models.inpaint.model import Inpainter
-from training.data.augment import jolted, lit, shifted
+from training.data.augment import augment, color_jitter, random_shift
 from training.inpaint.dataset import FaceBatch
 from training.inpaint.synthetic_glasses import SEEN, spectacles
 
@@ -24,7 +24,7 @@ def read_loss(network: Inpainter, batch: FaceBatch, rng: np.random.Generator) ->
     size = (len(batch.image), 1, 1, 1)
     blank = torch.from_numpy(rng.uniform(size=size) < BLANK).to(batch.mask) * batch.mask
     colour = torch.from_numpy(rng.integers(3, size=size) / 2).to(batch.image)
-    logits = network.read(jolted(torch.lerp(batch.image, colour, blank), rng), batch.mask)
+    logits = network.read(augment(torch.lerp(batch.image, colour, blank), rng), batch.mask)
     truth = batch.true.float() * (1 - SMOOTHED) + SMOOTHED / 2
     return F.binary_cross_entropy_with_logits(logits, truth)
 
@@ -38,8 +38,8 @@ def find_loss(network: Inpainter, batch: FaceBatch, rng: np.random.Generator) ->
     painted = [spectacles(rng, face.shape[-1]) for _ in face]
     colour, cover = torch.from_numpy(np.stack(painted)).to(face).split((3, 1), 1)
     cover = cover * torch.from_numpy(rng.uniform(size=(len(face), 1, 1, 1)) > BARE).to(face)
-    shown = shifted(torch.cat([torch.lerp(face, colour, cover), cover], 1), rng)
-    face, truth = lit(shown[:, :3], rng), (shown[:, 3:] > SEEN).float()
+    shown = random_shift(torch.cat([torch.lerp(face, colour, cover), cover], 1), rng)
+    face, truth = color_jitter(shown[:, :3], rng), (shown[:, 3:] > SEEN).float()
     if rng.uniform() < DULL:
         face = F.interpolate(F.avg_pool2d(face, 2), scale_factor=2, mode="bilinear")
     logits = network.finder(face)

@@ -1,4 +1,4 @@
-"""The rows of the inpainting table: fills by a network, and what the judge says of them."""
+"""The rows of the inpainting table: fills by a network, and what the classifier says of them."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.classifiers import FaceJudge
+from models.classifiers import AttributeClassifier
 from models.face_alignment import REGIONS, Region
 from models.images import to_rgb
 from models.inpaint.attributes import KEPT, OFF, ON, UNKNOWN, seeded_noise
@@ -60,61 +60,77 @@ def wishes(count: int, smile: int = UNKNOWN, glasses: int = UNKNOWN) -> np.ndarr
 
 
 def smiles(
-    judge: FaceJudge, fill: Fill, real: Pictures, smiling: np.ndarray, region: Region, seed: int
+    classifier: AttributeClassifier,
+    fill: Fill,
+    real: Pictures,
+    smiling: np.ndarray,
+    region: Region,
+    seed: int,
 ) -> dict[str, float]:
-    """How often the judge sees a smile, by what was asked for and what the face did before."""
+    """How often the classifier sees a smile, by what was asked for and what the face did before."""
     size = real.shape[1]
     hole = np.tile(holes.fill(region, size), (len(real), 1, 1))
-    column = judge.config.attributes.index("Smiling")
+    column = classifier.config.attributes.index("Smiling")
     found = {}
     for name, wish in (("smile", ON), ("no_smile", OFF), ("open", UNKNOWN)):
-        logits, _ = judge.judge(fill(real, hole, wishes(len(real), wish), seed))
+        logits, _ = classifier.predict(fill(real, hole, wishes(len(real), wish), seed))
         seen = logits[:, column] > 0
         for before, rows in (("smiling", smiling), ("serious", ~smiling)):
             found[f"{name}_asked_{before}_before"] = float(seen[rows].mean())
     return found
 
 
-def glasses_off(judge: FaceJudge, fill: Fill, real: Pictures, seed: int) -> dict[str, float | int]:
-    """On faces whose glasses the judge sees: how often they go, and what else stays as it was."""
+def glasses_off(
+    classifier: AttributeClassifier, fill: Fill, real: Pictures, seed: int
+) -> dict[str, float | int]:
+    """On faces with detected glasses: how often they go, and what else stays as it was."""
     if not len(real):
         return {"faces": 0}
     hole = np.tile(holes.fill(REGIONS["glasses"], real.shape[1]), (len(real), 1, 1))
-    before, _ = judge.judge(real)
-    after, _ = judge.judge(fill(real, hole, wishes(len(real), glasses=OFF), seed))
-    gone = float((after[:, judge.config.attributes.index("Eyeglasses")] < 0).mean())
-    return {"faces": len(real), "gone": gone} | kept(judge, before, after)
+    before, _ = classifier.predict(real)
+    after, _ = classifier.predict(fill(real, hole, wishes(len(real), glasses=OFF), seed))
+    gone = float((after[:, classifier.config.attributes.index("Eyeglasses")] < 0).mean())
+    return {"faces": len(real), "gone": gone} | kept(classifier, before, after)
 
 
 def kept(
-    judge: FaceJudge, before: Float[np.ndarray, "n k"], after: Float[np.ndarray, "n k"]
+    classifier: AttributeClassifier,
+    before: Float[np.ndarray, "n k"],
+    after: Float[np.ndarray, "n k"],
 ) -> dict[str, float]:
-    """How often the judge says the same of two sets of logits."""
-    same, column = (before > 0) == (after > 0), judge.config.attributes.index
+    """How often the classifier says the same of two sets of logits."""
+    same, column = (before > 0) == (after > 0), classifier.config.attributes.index
     return {f"{name}_kept": float(same[:, column(name)].mean()) for name in KEPT}
 
 
-def perfect_removal(judge: FaceJudge, plain: Pictures, seed: int) -> dict[str, float | int]:
+def perfect_removal(
+    classifier: AttributeClassifier, plain: Pictures, seed: int
+) -> dict[str, float | int]:
     """What `glasses_off` would say of a fill that shows the very face behind the glasses.
 
     Measured the other way round: glasses are painted on faces that wear none, and those count on
-    which the judge then sees some.
+    which the classifier then sees some.
     """
     rng, size = np.random.default_rng(seed), plain.shape[1]
     worn = plain.astype(np.float32) / 255
     for face in worn:
         glasses = spectacles(rng, size).transpose(1, 2, 0)
         face += (glasses[..., :3] - face) * glasses[..., 3:]
-    before, _ = judge.judge((worn * 255).round().astype(np.uint8))
-    seen = before[:, judge.config.attributes.index("Eyeglasses")] > 0
+    before, _ = classifier.predict((worn * 255).round().astype(np.uint8))
+    seen = before[:, classifier.config.attributes.index("Eyeglasses")] > 0
     if not seen.any():
         return {"faces": 0}
-    after, _ = judge.judge(plain)
-    return {"faces": int(seen.sum())} | kept(judge, before[seen], after[seen])
+    after, _ = classifier.predict(plain)
+    return {"faces": int(seen.sum())} | kept(classifier, before[seen], after[seen])
 
 
 def in_the_hole(
-    fill: Fill, real: Pictures, hole: Holes, judge: FaceJudge, features: np.ndarray, seed: int
+    fill: Fill,
+    real: Pictures,
+    hole: Holes,
+    classifier: AttributeClassifier,
+    features: np.ndarray,
+    seed: int,
 ) -> dict[str, float]:
     """Likeness, sharpness and realism of one fill a face, no wish."""
     told = wishes(len(real))
@@ -124,7 +140,7 @@ def in_the_hole(
         "psnr": psnr(*pictures),
         "ssim": ssim(*pictures),
         "sharpness": relative_sharpness(*pictures),
-        "frechet": frechet_distance(judge.judge(drawn)[1], features),
+        "frechet": frechet_distance(classifier.predict(drawn)[1], features),
     }
 
 

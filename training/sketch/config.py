@@ -13,6 +13,7 @@ from models.sketch.cvae import SketchCVAE, SketchCVAEConfig
 from models.sketch.model import SketchCompleter
 from models.sketch.tokens import SketchConfig
 from training.data import quickdraw
+from training.engine.accelerator import Precision, Tracker
 from training.engine.cli import hardware
 from training.engine.previews import save_ink_grid
 from training.engine.schedules import warmup_cosine
@@ -62,8 +63,10 @@ class Config:
     likelihood: losses.Likelihood = "bernoulli"
     beta: float = 1.0
     """Weight of the CVAE's KL term."""
-    precision: Literal["auto", "bf16", "no"] = "auto"
+    precision: Precision = "auto"
     """bfloat16 autocast: auto where the processor has it."""
+    tracker: Tracker = "none"
+    """Where metrics go besides metrics.jsonl."""
     seed: int = 0
     log_every: int = 50
     save_every: int = 500

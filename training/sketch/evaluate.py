@@ -13,13 +13,13 @@ import tyro
 from jaxtyping import Int64, UInt8
 
 from models import checkpoint
+from models.classifiers import DrawingClassifier
 from models.images import to_ink
 from models.sketch.cvae import SketchCVAE
 from models.sketch.model import SketchCompleter
 from models.sketch.tokens import ANY
 from training.data import quickdraw
 from training.engine.cli import run
-from training.judge import SketchJudge, load_judge
 from training.metrics.frechet import frechet_distance
 from training.release import results_table
 from training.sketch import metrics
@@ -38,8 +38,8 @@ class Config:
     """The paper's configuration, trained by `train_sketch.py --architecture paper`."""
     remark: str = ""
     """A sentence under the table: how long each was trained, say."""
-    judge: Path = Path("checkpoints/sketch-judge/model.safetensors")
-    """Written by `train_judge.py`."""
+    classifier: Path = Path("checkpoints/sketch-classifier")
+    """Written by `train_classifier.py`."""
     split: Literal["valid", "test"] = "test"
     bound_drawings: int = 200
     """Drawings on which the bound is taken; 0 leaves it out."""
@@ -50,14 +50,14 @@ class Config:
 class Judged:
     """Judge many finished pictures at once: top-1, and the distance to real drawings."""
 
-    def __init__(self, judge: SketchJudge, real: UInt8[np.ndarray, "n 64 64"]):
-        self.judge, self.real = judge, judge.judge(real)[1]
+    def __init__(self, classifier: DrawingClassifier, real: UInt8[np.ndarray, "n 64 64"]):
+        self.classifier, self.real = classifier, classifier.predict(real)[1]
 
     def __call__(
         self, pictures: UInt8[np.ndarray, "n 64 64"], label: Int64[np.ndarray, " n"]
     ) -> dict[str, float]:
         """Top-1 accuracy in [0, 1], and the Frechet distance."""
-        logits, features = self.judge.judge(pictures)
+        logits, features = self.classifier.predict(pictures)
         return {
             "top1": float((logits.argmax(1) == label).mean()),
             "frechet": frechet_distance(features, self.real),
@@ -142,12 +142,12 @@ def evaluate_sketch(cfg: Config) -> dict[str, Any]:
     folder = cfg.data_dir / "quickdraw"
     ours = checkpoint.load(cfg.checkpoint_dir)
     paper = checkpoint.load(cfg.paper_dir) if cfg.paper_dir.exists() else None
-    judge = load_judge(cfg.judge)
+    classifier = checkpoint.load(cfg.classifier)
     full, half, label = quickdraw.rasterize_split(folder, cfg.split)
     train_full, train_half, train_label = quickdraw.rasterize_split(folder, "train")
     names = [quickdraw.CLASSES[i] for i in label]
 
-    judged = Judged(judge, train_full)
+    judged = Judged(classifier, train_full)
     rows = {"real": judged(full, label), "halves": judged(half, label)}
     for name, allowed in (("nearest_label", label), ("nearest_any", None)):
         found = metrics.nearest_training(half, train_half, allowed, train_label)

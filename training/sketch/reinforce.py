@@ -13,10 +13,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.classifiers import drawing_features
 from models.sketch.model import SketchCompleter, ink_of
 from models.sketch.stroke_prior import repeated
 from models.sketch.tokens import END, Points
-from training.judge import picture_features
 from training.sketch import losses
 from training.sketch.dataset import Batch
 
@@ -37,7 +37,7 @@ class SketchCritic(nn.Module):
 
     def __init__(self, labels: int):
         super().__init__()
-        self.body, self.shows = picture_features(2), nn.Linear(128, labels)
+        self.body, self.shows = drawing_features(2), nn.Linear(128, labels)
         self.real, self.label = nn.Linear(128, 1), nn.Embedding(labels, 128)
         nn.init.normal_(self.label.weight, std=0.02)
 
