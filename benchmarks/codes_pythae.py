@@ -27,7 +27,7 @@ from training.codes import metrics as codes_metrics
 from training.codes.config import SIZES
 from training.codes.dataset import Kind
 from training.codes.metrics import judged, many
-from training.engine.cli import run
+from training.engine.cli import run_training
 from training.engine.run_state import Resume, atomic_write, run_lock
 from training.metrics.frechet import frechet_distance
 
@@ -189,4 +189,4 @@ def main(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    run(main, Config)
+    run_training(main, Config)

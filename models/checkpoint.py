@@ -5,11 +5,9 @@ config must be the one that the weights were saved with, and only this project's
 """
 
 import contextlib
-import errno
 import hashlib
 import importlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -23,6 +21,7 @@ from torch import Tensor, nn
 
 from models import hub
 from models.hub import CheckpointError
+from models.synced_files import cause_and_cure, open_synced
 
 ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
 MODULES = {
@@ -66,10 +65,8 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
-            with temporary[name].open("wb") as file:
+            with open_synced(temporary[name]) as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
         if WEIGHTS in files and _verified(folder, WEIGHTS):
             (folder / WEIGHTS).replace(folder / BACKUP)
         for name, path in temporary.items():
@@ -81,11 +78,9 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
             with contextlib.suppress(OSError):
                 path.unlink()
         size = sum(map(len, files.values()))
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why = "the disk is full" if full else error.strerror or error
-        cure = "free some space" if full else "choose another folder"
+        cause, cure = cause_and_cure(error)
         raise CheckpointError(
-            f"cannot save {size:,} bytes in {folder}: {why}; {cure} and save again "
+            f"cannot save {size:,} bytes in {folder}: {cause}; {cure} and save again "
             "(what was saved there before is untouched)"
         ) from error
 

@@ -6,20 +6,19 @@ Hub, the commit of the whole release, and the SHA-256 of each file of each check
 
 import hashlib
 import json
-import logging
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+
+from models.retry import retry
 
 RELEASES = "releases.json"
 REQUIRED = {"config.json": None, "model.safetensors": None}  # where no release is pinned
 MAX_TRIES = 4
 BACKOFF_S = 1.0  # before the second try; doubles each time
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 class CheckpointError(RuntimeError):
@@ -120,16 +119,13 @@ def _verified(name: str, file: str, sha: str | None, release: Release) -> Path:
 
 def with_retries(task: Callable[[], T]) -> T:
     """`task()`, again after 429, 5xx and broken connections: 4 tries, 1, 2 and 4 s apart."""
-    for attempt in range(MAX_TRIES - 1):
-        try:
-            return task()
-        except Exception as error:
-            if not is_retryable(error):
-                raise
-            wait = BACKOFF_S * 2**attempt
-            log.warning("%s; next try in %.0f s", explain(error), wait)
-        time.sleep(wait)
-    return task()
+    return retry(
+        task,
+        is_retryable=is_retryable,
+        explain=explain,
+        max_tries=MAX_TRIES,
+        backoff_s=BACKOFF_S,
+    )
 
 
 def is_retryable(error: Exception) -> bool:

@@ -24,7 +24,7 @@ from training.classifiers.config import (
 )
 from training.classifiers.dataset import ClassifierDataset
 from training.engine.accelerator import make_accelerator
-from training.engine.cli import run
+from training.engine.cli import run_training
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA, warmup_cosine
 
@@ -90,4 +90,4 @@ def train(cfg: Config, acc: Accelerator) -> None:
 
 
 if __name__ == "__main__":
-    run(main, Config, RECIPES)
+    run_training(main, Config, RECIPES)

@@ -17,7 +17,7 @@ from models.codes.vqvae import VQVAE
 from training.codes import dataset as pictures
 from training.codes.codebook import CodebookAverage, perplexity
 from training.codes.config import SIZES, Config, card, preview, terms_of, uses
-from training.engine.cli import run
+from training.engine.cli import run_training
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA, warmup_cosine
 
@@ -95,4 +95,4 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(main, Config)
+    run_training(main, Config)

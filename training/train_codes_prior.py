@@ -21,7 +21,7 @@ from models.codes.vqvae import VQVAE
 from training.codes import dataset as pictures
 from training.codes.config import prior_card
 from training.codes.dataset import Kind
-from training.engine.cli import run
+from training.engine.cli import run_training
 from training.engine.previews import save_rgb_grid
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA, warmup_cosine
@@ -147,4 +147,4 @@ def train(cfg: Config, run_dir: Path, out_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(main, Config)
+    run_training(main, Config)

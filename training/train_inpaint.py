@@ -13,7 +13,7 @@ from tqdm import tqdm
 from models import checkpoint
 from models.bf16 import has_fast_bfloat16
 from training.data import celeba
-from training.engine.cli import run
+from training.engine.cli import run_training
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA
 from training.inpaint.config import (
@@ -113,4 +113,4 @@ def train(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    run(main, Config)
+    run_training(main, Config)

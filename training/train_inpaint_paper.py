@@ -17,7 +17,7 @@ from models import checkpoint
 from models.bf16 import has_fast_bfloat16
 from models.inpaint.cvae import FaceCVAE, FaceCVAEConfig
 from training.data import celeba
-from training.engine.cli import run
+from training.engine.cli import run_training
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.inpaint.dataset import Erased
 from training.likelihoods import bernoulli_nll
@@ -126,4 +126,4 @@ def train(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    run(main, Config)
+    run_training(main, Config)

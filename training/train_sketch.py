@@ -14,7 +14,7 @@ from tqdm import tqdm
 from models import checkpoint
 from training.data import fetch, quickdraw
 from training.engine.accelerator import make_accelerator
-from training.engine.cli import run
+from training.engine.cli import run_training
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA
 from training.sketch.config import (
@@ -98,4 +98,4 @@ def train(cfg: Config, acc: Accelerator) -> None:
 
 
 if __name__ == "__main__":
-    run(main, Config)
+    run_training(main, Config)

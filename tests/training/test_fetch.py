@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from models import retry
 from training.data import fetch as module
 from training.data.fetch import FetchError, fetch, fetch_quickdraw
 
@@ -121,8 +122,8 @@ def _ctrl_c_is_heard() -> Iterator[None]:
 @pytest.fixture
 def remote(monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
     """A running server; retries wait milliseconds, silence counts after 0.3 s."""
-    monkeypatch.setattr(module, "BACKOFF", 0.001)
-    monkeypatch.setattr(module, "TIMEOUT", 0.3)
+    monkeypatch.setattr(module, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(module, "TIMEOUT_S", 0.3)
     monkeypatch.delenv("QUICKDRAW_URL", raising=False)
     with Server(("127.0.0.1", 0), Handler) as server:
         server.remote = Remote(f"http://127.0.0.1:{server.server_port}")
@@ -177,7 +178,7 @@ def test_goes_on_where_it_broke(
 def test_a_long_line_of_breaks_is_no_failure_while_bytes_arrive(
     remote: Remote, tmp_path: Path
 ) -> None:
-    remote.faults = ["cut"] * (3 * module.TRIES)
+    remote.faults = ["cut"] * (3 * module.MAX_TRIES)
     assert fetch(remote.url, tmp_path / "file", progress=False).read_bytes() == BODY
 
 
@@ -249,9 +250,9 @@ def test_waits_longer_each_time(
     remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(module, "BACKOFF", 1.0)
-    monkeypatch.setattr(module.time, "sleep", waits.append)
-    remote.faults = ["503"] * module.TRIES
+    monkeypatch.setattr(module, "BACKOFF_S", 1.0)
+    monkeypatch.setattr(retry.time, "sleep", waits.append)
+    remote.faults = ["503"] * module.MAX_TRIES
     with pytest.raises(FetchError, match=r"503.* 5 times in a row; check the network"):
         fetch(remote.url, tmp_path / "file", progress=False)
     assert waits == [1, 2, 4, 8]
@@ -306,12 +307,12 @@ def test_a_wrong_md5_is_not_kept(remote: Remote, tmp_path: Path) -> None:
     remote.headers["x-goog-hash"] = google_hash(b"something else")
     with pytest.raises(FetchError, match=r"damaged.* 5 times in a row"):
         fetch(remote.url, tmp_path / "file", progress=False)
-    assert len(remote.asked) == module.TRIES
+    assert len(remote.asked) == module.MAX_TRIES
     assert names(tmp_path) == []
 
 
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BACKOFF", 0.001)
+    monkeypatch.setattr(module, "BACKOFF_S", 0.001)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/cat"

@@ -15,7 +15,6 @@ from training.codes import dataset as pictures
 from training.codes import metrics as codes_metrics
 from training.codes.dataset import Kind
 from training.codes.metrics import judged, many
-from training.engine.cli import run
 from training.release import results_table
 
 
@@ -109,7 +108,3 @@ def main(cfg: Config) -> None:
     """Evaluate, merge into metrics.json, print."""
     folder = cfg.checkpoints / f"codes-{cfg.kind}"
     results_table.record(folder, evaluate_codes(cfg))
-
-
-if __name__ == "__main__":
-    run(main, Config)

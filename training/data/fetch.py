@@ -1,4 +1,8 @@
-"""Download files over HTTP(S), going on where a broken download stopped."""
+"""Download files over HTTP(S), resuming where a broken download stopped.
+
+Not through pooch: its HTTPDownloader opens a new file for each try and sends no Range header
+(pooch 1.9, downloaders.py), so a connection that breaks after 100 MB starts again from zero.
+"""
 
 import base64
 import hashlib
@@ -6,7 +10,6 @@ import json
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, InvalidURL
@@ -17,10 +20,12 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
+from models.retry import retry
+
 QUICKDRAW = "https://storage.googleapis.com/quickdraw_dataset/full/simplified"
-TRIES = 5  # in a row that bring nothing new
-BACKOFF = 1.0  # s before the second of them; doubles each time
-TIMEOUT = 30.0  # s of silence
+MAX_TRIES = 5  # in a row that add nothing
+BACKOFF_S = 1.0  # before the second of them; doubles each time
+TIMEOUT_S = 30.0  # without a byte
 log = logging.getLogger(__name__)
 
 
@@ -28,8 +33,8 @@ class FetchError(OSError):
     """A download that cannot be finished: what is wrong, the URL, and what to do."""
 
 
-class _Broken(Exception):
-    """One try failed, as the next may not."""
+class _BrokenTransfer(Exception):
+    """A try failed, but the next may succeed."""
 
 
 def fetch(
@@ -107,22 +112,21 @@ def _check_lines(path: Path) -> None:
 
 
 def _persist(url: str, part: Path, note: Path, progress: bool) -> None:
-    """Try until the part is whole, or `TRIES` in a row did not make it longer than ever."""
-    tries = longest = 0
-    while True:
-        try:
-            return _receive(url, part, note, progress)
-        except _Broken as error:
-            size = part.stat().st_size if part.exists() else 0
-            tries, longest = (1 if size > longest else tries + 1), max(size, longest)
-            if tries == TRIES:
-                raise FetchError(
-                    f"cannot fetch {url}: {error}, {TRIES} times in a row; check the network and "
-                    "run the same command again: it goes on where it stopped"
-                ) from error
-            wait = BACKOFF * 2 ** (tries - 1)
-            log.warning("%s: %s; next try in %.0f s", url, error, wait)
-            time.sleep(wait)
+    """Try until the part is complete, or 5 tries in a row did not make it longer than ever."""
+    try:
+        retry(
+            lambda: _receive(url, part, note, progress),
+            is_retryable=lambda error: isinstance(error, _BrokenTransfer),
+            explain=lambda error: f"{url}: {error}",
+            max_tries=MAX_TRIES,
+            backoff_s=BACKOFF_S,
+            progress=lambda: part.stat().st_size if part.exists() else 0,
+        )
+    except _BrokenTransfer as error:
+        raise FetchError(
+            f"cannot fetch {url}: {error}, {MAX_TRIES} times in a row; check the network and run "
+            "the same command again: it goes on where it stopped"
+        ) from error
 
 
 def _receive(url: str, part: Path, note: Path, progress: bool) -> None:
@@ -134,29 +138,29 @@ def _receive(url: str, part: Path, note: Path, progress: bool) -> None:
         headers |= {"Range": f"bytes={start}-", "If-Range": known["validator"]}
     with _network(url):
         try:
-            response = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
+            response = urlopen(Request(url, headers=headers), timeout=TIMEOUT_S)
         except HTTPError as error:
             if error.code != 416:  # the part is longer than the file: an answer, no failure
                 raise
             response = error
     with response:
-        said = response.headers
-        etag = said.get("ETag", "")
-        validator = etag if etag.startswith('"') else said.get("Last-Modified", "")  # W/ is weak
-        span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", said.get("Content-Range", ""))
+        sent = response.headers
+        etag = sent.get("ETag", "")
+        validator = etag if etag.startswith('"') else sent.get("Last-Modified", "")  # W/ is weak
+        resumed = start and re.fullmatch(r"bytes (\d+)-\d+/(\d+)", sent.get("Content-Range", ""))
         if response.status == 200:  # the whole file: the first try, a changed file, or no ranges
-            md5 = re.search(r"md5=([^,\s]+)", ",".join(said.get_all("x-goog-hash", [])))
+            md5 = re.search(r"md5=([^,\s]+)", ",".join(sent.get_all("x-goog-hash", [])))
             known = {"url": url, "validator": validator, "md5": md5[1] if md5 else ""}
             _drop(part, note)
             note.write_text(json.dumps(known))
-            start, total = 0, int(said["Content-Length"]) if "Content-Length" in said else None
-        elif start and span and int(span[1]) == start and validator in ("", known["validator"]):
-            total = int(span[2])
+            start, total = 0, int(sent["Content-Length"]) if "Content-Length" in sent else None
+        elif resumed and int(resumed[1]) == start and validator in ("", known["validator"]):
+            total = int(resumed[2])
         else:
             _drop(part, note)
-            raise _Broken("the rest that the server offers does not fit what is here")
-        look = {"desc": part.stem, "unit": "B", "unit_scale": True, "disable": not progress}
-        with tqdm(initial=start, total=total, **look) as bar, part.open("ab") as file:
+            raise _BrokenTransfer("the rest that the server offers does not fit what is here")
+        bar_options = {"desc": part.stem, "unit": "B", "unit_scale": True, "disable": not progress}
+        with tqdm(initial=start, total=total, **bar_options) as bar, part.open("ab") as file:
             while True:
                 with _network(url):
                     chunk = response.read1(1 << 18)
@@ -168,10 +172,10 @@ def _receive(url: str, part: Path, note: Path, progress: bool) -> None:
         md5 = base64.b64encode(hashlib.file_digest(file, "md5").digest()).decode()
         size = file.tell()
     if total is not None and size < total:
-        raise _Broken(f"the connection broke after {size} of {total} bytes")
+        raise _BrokenTransfer(f"the connection broke after {size} of {total} bytes")
     if known["md5"] not in ("", md5):
         _drop(part, note)
-        raise _Broken("what arrived is damaged, its md5 is not the announced one")
+        raise _BrokenTransfer("what arrived is damaged, its md5 is not the announced one")
 
 
 def _read(note: Path, url: str) -> dict[str, str]:
@@ -190,17 +194,17 @@ def _drop(part: Path, note: Path) -> None:
 
 @contextmanager
 def _network(url: str) -> Iterator[None]:
-    """Failures of the line become `_Broken` where another try may help, else FetchError."""
+    """Failures of the line become `_BrokenTransfer` where another try may help, else FetchError."""
     try:
         yield
     except HTTPError as error:
         error.close()
         what = f"the server answers {error.code} {error.reason}"
         if error.code in (408, 425, 429) or error.code >= 500:
-            raise _Broken(what) from error
+            raise _BrokenTransfer(what) from error
         raise FetchError(f"cannot fetch {url}: {what}; check the address") from error
     except (InvalidURL, ValueError) as error:
         raise FetchError(f"cannot fetch {url!r}: {error}; check the address") from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
-        raise _Broken(f"the connection failed ({reason})") from error
+        raise _BrokenTransfer(f"the connection failed ({reason})") from error

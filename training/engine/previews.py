@@ -3,24 +3,22 @@
 from pathlib import Path
 
 import torch
-from PIL import Image
+from jaxtyping import Float
 from torch import Tensor
 
 from training.engine.run_state import atomic_write
+from training.engine.torchvision_import import import_torchvision
 
 
-def save_ink_grid(path: Path, rows: list[Tensor], scale: int = 2) -> None:
-    """Ink pictures (n, h, w) in [0, 1], one list entry a row, as a PNG: black on white."""
-    ink = torch.cat([torch.cat(list(row), 1) for row in rows], 0).clamp(0, 1)
-    picture = Image.fromarray((255 - ink * 255).round().byte().numpy())
-    picture = picture.resize((picture.width * scale, picture.height * scale), Image.NEAREST)
+def save_ink_grid(path: Path, rows: list[Float[Tensor, "n h w"]], scale: int = 2) -> None:
+    """Write ink in [0, 1] as a PNG, black on white, one list entry a row, each pixel `scale` px."""
+    ink = [row.repeat_interleave(scale, 1).repeat_interleave(scale, 2) for row in rows]
+    save_rgb_grid(path, [1 - row[:, None].expand(-1, 3, -1, -1) for row in ink])
+
+
+def save_rgb_grid(path: Path, rows: list[Float[Tensor, "n 3 h w"]]) -> None:
+    """Write pictures in [0, 1] as a PNG, one list entry a row of the grid."""
+    utils = import_torchvision().utils
+    grid = utils.make_grid(torch.cat(rows).cpu(), nrow=len(rows[0]), padding=0)
     with atomic_write(path) as file:
-        picture.save(file, "PNG")
-
-
-def save_rgb_grid(path: Path, rows: list[Tensor]) -> None:
-    """Pictures (n, 3, h, w) in [0, 1], one list entry a row, as a PNG."""
-    grid = torch.cat([torch.cat(list(row), 2) for row in rows], 1).clamp(0, 1)
-    picture = Image.fromarray((grid * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
-    with atomic_write(path) as file:
-        picture.save(file, "PNG")
+        utils.save_image(grid, file, "PNG")

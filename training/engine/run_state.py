@@ -1,10 +1,8 @@
 """Resume state, run locks, atomic writes and the metric log of a training run."""
 
-import errno
 import fcntl
 import io
 import json
-import os
 import pickle
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,6 +13,8 @@ from typing import IO, Any
 import torch
 from accelerate import Accelerator
 
+from models.synced_files import cause_and_cure, open_synced
+
 
 @contextmanager
 def explain_write_error(path: Path) -> Iterator[None]:
@@ -22,29 +22,25 @@ def explain_write_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
-        cure = "make room" if full else "make its folder writable"
+        cause, cure = cause_and_cure(error)
         raise OSError(
-            f"could not write {path}: {why}. What was saved before is untouched; "
-            f"{cure} and start the same command again to go on"
+            f"could not write {path}: {cause}. What was saved before is untouched; {cure} and "
+            "start the same command again to go on"
         ) from error
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file beside `path` that takes its place when all is written (and synced).
+    """A temporary file beside `path` that takes its place when all is written and synced.
 
-    A full disk or a read-only folder is one clear OSError, and what was at `path` stays.
+    A full disk or a read-only folder is one clear OSError; the previous content of `path` stays.
     """
     temporary = path.with_name(path.name + ".part")
     with explain_write_error(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            with open_synced(temporary) as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:
             with suppress(OSError):
@@ -53,46 +49,46 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Everything a run needs to go on, in one file that is whole or the one before.
+    """Write a run's resume state; the file is complete, or the previous one.
 
     Through memory: on a full disk torch's own writer says "unexpected pos 896 vs 790".
     """
-    whole = io.BytesIO()
-    torch.save(state, whole)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
     with atomic_write(path) as file:
-        file.write(whole.getbuffer())
+        file.write(buffer.getbuffer())
 
 
 def load_state(path: Path, config: dict[str, Any]) -> dict[str, Any] | None:
-    """The state to go on from, or None for a new run; refuses one of another configuration."""
+    """The state to resume from, or None for a new run; ValueError for other settings."""
     if not path.exists():
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, LookupError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is damaged: restore it, or remove it to begin anew") from error
-    there = state["config"]
-    differ = [f"{k} {there.get(k)!r}, now {v!r}" for k, v in config.items() if there.get(k) != v]
+        raise ValueError(f"{path} is damaged: restore it, or remove it to start anew") from error
+    saved = state["config"]
+    differ = [f"{k} {saved.get(k)!r}, now {v!r}" for k, v in config.items() if saved.get(k) != v]
     if differ:
         raise ValueError(
             f"{path} belongs to a run with other settings ({'; '.join(differ)}): "
-            "go on with those, or choose another --run-dir"
+            "continue with those, or choose another --run-dir"
         )
     return state
 
 
 class Resume:
-    """What a run keeps in `folder` so that it can go on: its settings, step, time and parts.
+    """The resume state of a run in `folder`: settings, step, seconds and parts.
 
-    A part has state_dict and load_state_dict; settings named in `aside` (paths) may differ.
+    A part has state_dict and load_state_dict; settings named in `ignored` (paths) may differ.
     """
 
-    def __init__(self, folder: Path, cfg: Any, aside: set[str], parts: dict[str, Any]):
+    def __init__(self, folder: Path, cfg: Any, ignored: set[str], parts: dict[str, Any]):
         self.path, self.parts = folder / "state.pt", parts
-        self.identity = {k: v for k, v in asdict(cfg).items() if k not in aside}
+        self.identity = {k: v for k, v in asdict(cfg).items() if k not in ignored}
 
     def load(self) -> tuple[int, float]:
-        """Bring the parts to where they were: the steps done and their seconds, 0 for a new run."""
+        """Restore the parts; steps done and seconds spent, (0, 0.0) for a new run."""
         state = load_state(self.path, self.identity)
         if state is None:
             return 0, 0.0
@@ -101,7 +97,7 @@ class Resume:
         return state["step"], state["seconds"]
 
     def save(self, step: int, seconds: float) -> None:
-        """In one file that is whole or the one before."""
+        """Write the state of all parts after `step` steps and `seconds` of training."""
         states = {name: part.state_dict() for name, part in self.parts.items()}
         progress = {"config": self.identity, "step": step, "seconds": seconds}
         save_state(self.path, progress | states)
@@ -109,10 +105,10 @@ class Resume:
 
 @contextmanager
 def run_lock(*folders: Path) -> Iterator[None]:
-    """Hold what a run writes to for one process; another one is refused, a dead one holds nothing.
+    """Lock a run's folders for this process; RuntimeError if another process holds one.
 
-    POSIX record locks: unlike flock's they do not pass to the process that makes the batches,
-    which outlives a killed run by some seconds.
+    POSIX record locks end with the process. Unlike flock's they are not inherited by the worker
+    that makes the batches, which outlives a killed run by some seconds.
     """
     with ExitStack() as held:
         for folder in sorted({folder.resolve() for folder in folders}):

@@ -10,7 +10,6 @@ import torch
 from models import checkpoint
 from models.images import to_rgb
 from training.data import celeba
-from training.engine.cli import run
 from training.inpaint import holes
 from training.inpaint import metrics as inpaint_metrics
 from training.inpaint.rows import (
@@ -122,7 +121,3 @@ def evaluate_inpaint(cfg: Config) -> dict[str, Any]:
 def main(cfg: Config) -> None:
     """Evaluate, merge into metrics.json, print."""
     results_table.record(cfg.checkpoint_dir, evaluate_inpaint(cfg))
-
-
-if __name__ == "__main__":
-    run(main, Config)

@@ -5,11 +5,10 @@ Writes the results into the checkpoint's metrics.json and docs/results.md.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-import tyro
 from jaxtyping import Int64, UInt8
 
 from models import checkpoint
@@ -19,7 +18,6 @@ from models.sketch.cvae import SketchCVAE
 from models.sketch.model import SketchCompleter
 from models.sketch.tokens import ANY
 from training.data import quickdraw
-from training.engine.cli import run
 from training.metrics.frechet import frechet_distance
 from training.release import results_table
 from training.sketch import metrics
@@ -30,7 +28,6 @@ from training.sketch.dataset import missing_points
 class Config:
     """What is measured on what."""
 
-    stem: Annotated[Literal["sketch"], tyro.conf.Positional] = "sketch"
     data_dir: Path = Path("data")
     """Folder that holds quickdraw/."""
     checkpoint_dir: Path = Path("checkpoints/sketch")
@@ -176,7 +173,3 @@ def evaluate_sketch(cfg: Config) -> dict[str, Any]:
 def main(cfg: Config) -> None:
     """Evaluate, merge into metrics.json, print."""
     results_table.record(cfg.checkpoint_dir, evaluate_sketch(cfg))
-
-
-if __name__ == "__main__":
-    run(main, Config)

@@ -1,0 +1,30 @@
+"""Measure a checkpoint on held-out data: `python training/evaluate.py sketch|inpaint|codes`.
+
+Writes the figures into the checkpoint's metrics.json and the results table that is made of them.
+"""
+
+from typing import Annotated
+
+from tyro.conf import subcommand
+
+from training.codes import evaluate as codes
+from training.engine.cli import run
+from training.inpaint import evaluate as inpaint
+from training.sketch import evaluate as sketch
+
+DEMOS = (sketch, inpaint, codes)
+Config = (
+    Annotated[sketch.Config, subcommand("sketch")]
+    | Annotated[inpaint.Config, subcommand("inpaint")]
+    | Annotated[codes.Config, subcommand("codes")]
+)
+
+
+def main(cfg: sketch.Config | inpaint.Config | codes.Config) -> None:
+    """Evaluate the demo that the settings belong to."""
+    demo = next(demo for demo in DEMOS if isinstance(cfg, demo.Config))
+    demo.main(cfg)
+
+
+if __name__ == "__main__":
+    run(main, Config)
