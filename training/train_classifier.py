@@ -22,7 +22,7 @@ from training.classifiers.config import (
     classification_loss,
     make_network,
 )
-from training.classifiers.dataset import ClassifierDataset
+from training.classifiers.dataset import ClassifierDataset, download
 from training.engine.accelerator import make_accelerator
 from training.engine.cli import run_training
 from training.engine.run_state import MetricLog, Resume, run_lock
@@ -39,6 +39,8 @@ def main(cfg: Config) -> None:
 
 def train(cfg: Config, acc: Accelerator) -> None:
     """Train on augmented real images; save the averaged weights with their valid accuracy."""
+    if cfg.download and acc.is_main_process:
+        download(cfg)
     with acc.main_process_first():
         dataset = ClassifierDataset(cfg)
     torch.manual_seed(cfg.seed)

@@ -28,6 +28,8 @@ class Config:
     """Quick, Draw! drawings, MNIST's digits enlarged to 64x64 px, or CelebA's attributes."""
     data_dir: Path = Path("data")
     """Folder that holds quickdraw/, MNIST/ or celeba/."""
+    download: bool = False
+    """Fetch missing drawings (about 2 GB) or digits (12 MB) into data_dir first; not CelebA."""
     out_dir: Path = Path("checkpoints/sketch-classifier")
     run_dir: Path = Path("runs/sketch-classifier")
     """Resume state and metrics.jsonl; not part of the checkpoint."""
@@ -72,7 +74,16 @@ RECIPES = {
     "perceptual-classifier-2": _recipe("perceptual-classifier-2", **FACES, steps=2_000, seed=3),
 }
 # What of a run changes nothing of its result.
-IGNORED = {"data_dir", "out_dir", "run_dir", "cache_dir", "log_every", "save_every", "tracker"}
+IGNORED = {
+    "data_dir",
+    "download",
+    "out_dir",
+    "run_dir",
+    "cache_dir",
+    "log_every",
+    "save_every",
+    "tracker",
+}
 
 
 def make_network(cfg: Config, names: tuple[str, ...]) -> AttributeClassifier | DrawingClassifier:

@@ -11,7 +11,7 @@ from torch import Tensor
 from models.classifiers import FACE_SIZE
 from models.images import to_rgb
 from training.classifiers.config import Config
-from training.data import celeba, mnist, quickdraw
+from training.data import celeba, fetch, mnist, quickdraw
 from training.data.augment import augment
 from training.sketch.dataset import CompletionDataset
 
@@ -89,6 +89,19 @@ class ClassifierDataset:
             faces = celeba.load(folder, "valid", cfg.cache_dir.expanduser())
             images, labels = faces.images, faces.attributes
         return images, torch.from_numpy(labels)
+
+
+def download(cfg: Config) -> None:
+    """Fetch what is missing of the data set; ValueError for CelebA, which asks for consent."""
+    if cfg.kind == "drawings":
+        fetch.fetch_quickdraw(quickdraw.CLASSES, cfg.data_dir / "quickdraw")
+    elif cfg.kind == "digits":
+        mnist.download(cfg.data_dir)
+    else:
+        raise ValueError(
+            "CelebA must be fetched by hand, since its terms ask for consent: leave --download out "
+            "to read which files go where"
+        )
 
 
 def binarize(ink: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""CelebA: read the official layout, complete or a subset; decode once.
+"""CelebA: read the official layout, complete or a subset; decoded images are cached.
 
 Liu et al., "Deep Learning Face Attributes in the Wild", 2015. Research only, no redistribution.
 """
@@ -20,20 +20,20 @@ from training.engine.workers import worker_pool
 
 FILES = {
     "list_attr_celeba.txt": "40 attributes of each photograph",
-    "list_eval_partition.txt": "which split each belongs to",
-    "identity_CelebA.txt": "who is on each",
+    "list_eval_partition.txt": "the split of each",
+    "identity_CelebA.txt": "the person on each",
 }
 PHOTOS = "img_align_celeba"
 SPLITS: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
 OVERSAMPLED = "Eyeglasses"  # 6 % of the faces have them
 P_OVERSAMPLED = 0.08  # share of a batch that is drawn from those faces alone
-VERSION = 1  # of what `load` makes; another one makes an old cache void
+CACHE_VERSION = 1  # part of the cache's name: raise it when decoding changes
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Faces:
-    """One split, decoded: 128x128 RGB, what is true of each, who it is, all attributes' names."""
+    """One split, decoded: 128x128 RGB images, attributes, identities, names of the attributes."""
 
     images: UInt8[np.ndarray, "n 128 128 3"]
     attributes: Bool[np.ndarray, "n k"]
@@ -41,7 +41,7 @@ class Faces:
     names: tuple[str, ...]
 
     def column(self, name: str) -> Bool[np.ndarray, " n"]:
-        """Whether each face has one attribute."""
+        """Whether each face has the attribute `name`."""
         if name not in self.names:
             raise ValueError(
                 f"CelebA has no attribute {name!r}: choose one of {', '.join(self.names)}"
@@ -58,8 +58,8 @@ class Faces:
         return found
 
 
-def find(folder: Path) -> None:
-    """Refuse a folder that lacks a part of CelebA, and say how to get it."""
+def check_layout(folder: Path) -> None:
+    """FileNotFoundError with the cure where `folder` lacks a part of CelebA."""
     missing = [f"{name} ({what})" for name, what in FILES.items() if not (folder / name).is_file()]
     if not (folder / PHOTOS).is_dir():
         missing.append(f"the folder {PHOTOS}/ (aligned and cropped photographs, 178x218 JPEG)")
@@ -72,9 +72,9 @@ def find(folder: Path) -> None:
 
 
 def read_table(path: Path, columns: int | None = None) -> dict[str, list[str]]:
-    """File name -> the columns after it; lines of another form are counted and reported.
+    """File name -> the columns after it; lines with another number of columns are logged.
 
-    The form is that of `columns` values, else of the most common number of them.
+    The number is `columns`, else the most common one.
     """
     lines = [line.split() for line in path.read_text("utf-8", "replace").splitlines()]
     rows = [line for line in lines if line and line[0].lower().endswith(".jpg")]
@@ -84,7 +84,7 @@ def read_table(path: Path, columns: int | None = None) -> dict[str, list[str]]:
     if len(good) < len(rows):
         log.warning("%s: %d malformed lines left out", path, len(rows) - len(good))
     if not good:
-        raise ValueError(f"{path} names no photograph in the official form: fetch it again")
+        raise ValueError(f"{path} has no line of the official form: fetch it again")
     return good
 
 
@@ -109,8 +109,8 @@ def decode(path: Path) -> UInt8[np.ndarray, "128 128 3"] | None:
 
 
 def load(folder: Path, split: Split, cache: Path | None = None, workers: int = 2) -> Faces:
-    """One split of the photographs that are there, kept decoded in `cache` (49 kB a face)."""
-    find(folder)
+    """One split of the photographs in `folder`, cached decoded in `cache` (49 kB a face)."""
+    check_layout(folder)
     tables = {name: folder / name for name in FILES}
     attributes = read_table(tables["list_attr_celeba.txt"])
     names = attribute_names(tables["list_attr_celeba.txt"])
@@ -132,7 +132,7 @@ def load(folder: Path, split: Split, cache: Path | None = None, workers: int = 2
         log.warning("%s: %d of %d %s photographs", folder, len(present), len(wanted), split)
     if not present:
         raise ValueError(f"no photograph of the {split} split in {folder / PHOTOS}: fetch more")
-    images, readable = _pictures(folder / PHOTOS, present, cache, workers)
+    images, readable = _decode_all(folder / PHOTOS, present, cache, workers)
     kept = [name for name, good in zip(present, readable, strict=True) if good]
     return Faces(
         images,
@@ -142,12 +142,12 @@ def load(folder: Path, split: Split, cache: Path | None = None, workers: int = 2
     )
 
 
-def _pictures(
+def _decode_all(
     folder: Path, names: list[str], cache: Path | None, workers: int
 ) -> tuple[UInt8[np.ndarray, "m 128 128 3"], Bool[np.ndarray, " n"]]:
-    """The readable photographs, and which ones those are; broken ones are counted and reported."""
+    """The readable photographs, and which those are; unreadable ones are logged."""
     sizes = [(name, (folder / name).stat().st_size) for name in names]
-    stamp = hashlib.sha256(json.dumps([VERSION, sizes]).encode()).hexdigest()[:12]
+    stamp = hashlib.sha256(json.dumps([CACHE_VERSION, sizes]).encode()).hexdigest()[:12]
     kept = None if cache is None else cache / f"celeba-{stamp}.npz"
     if kept is not None and kept.exists():
         with np.load(kept) as file:

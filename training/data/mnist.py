@@ -8,20 +8,29 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from training.data.quickdraw import Split
+from training.engine.torchvision_import import import_torchvision
 
 NAMES = tuple("0123456789")
-VALID = 5_000  # the last of the 60,000 for training
+VALID = 5_000  # size of the valid split: the last of the 60,000 for training
 
 
-def read(path: Path) -> UInt8[np.ndarray, "n *s"]:
-    """An IDX file of bytes, packed or not: four bytes of type and rank, the sizes, the data."""
+def download(folder: Path) -> None:
+    """Fetch the four official files into `folder`/MNIST/raw, if they are not there (12 MB)."""
+    import_torchvision().datasets.MNIST(folder, download=True)
+
+
+def read_idx(path: Path) -> UInt8[np.ndarray, "n *s"]:
+    """An IDX file of bytes, gzipped or not: four bytes of type and rank, the sizes, the data.
+
+    Not by torchvision, which reads no gzipped file and asserts where a file is damaged.
+    """
     packed = path.with_name(path.name + ".gz")
     try:
         data = path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{path.parent} lacks {path.name} or {packed.name}: put the four official files of "
-            "MNIST there"
+            f"{path.parent} lacks {path.name} or {packed.name}: fetch them with --download, or put "
+            "the four official files of MNIST there"
         ) from error
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{packed} is damaged ({error}): fetch it again") from error
@@ -36,12 +45,14 @@ def read(path: Path) -> UInt8[np.ndarray, "n *s"]:
 def load(
     folder: Path, split: Split
 ) -> tuple[UInt8[np.ndarray, "n 28 28"], Int64[np.ndarray, " n"]]:
-    """Digits, white on black, 0..255, and labels; `folder` is the one that holds MNIST/."""
+    """Digits, white on black, 0..255, and their labels; `folder` is the one that holds MNIST/."""
     stem = "t10k" if split == "test" else "train"
     raw = folder / "MNIST" / "raw"
-    images, labels = (read(raw / f"{stem}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
+    images, labels = (
+        read_idx(raw / f"{stem}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1")
+    )
     if len(images) != len(labels):
-        raise ValueError(f"{raw} has {len(images)} pictures and {len(labels)} labels: fetch again")
+        raise ValueError(f"{raw} has {len(images)} images and {len(labels)} labels: fetch again")
     part = {"train": slice(None, -VALID), "valid": slice(-VALID, None), "test": slice(None)}[split]
     return images[part], labels[part].astype(np.int64)
 
