@@ -1,7 +1,8 @@
-"""A bfloat16 copy of a network for sampling on a CPU: the same answers to two digits, sooner.
+"""A bfloat16 copy of a network for faster sampling on a CPU; outputs agree to two digits.
 
-Drawing points one by one multiplies 16 rows by small matrices hundreds of times, and there torch
-spends more on laying out the weights anew each time than on the product. Here that is done once.
+Autoregressive sampling multiplies 16 rows by small matrices hundreds of times, where torch spends
+more time on reordering the weights for each product than on the product. Here they are reordered
+once.
 """
 
 import copy
@@ -13,16 +14,16 @@ from torch import Tensor, nn
 
 from models.blocks import ResMLP
 
-ROWS = 16  # for which the packed layout is chosen; other numbers work too
+LAYOUT_ROWS = 16  # batch size for which the layout is chosen; others work too
 
 
 class PackedLinear(nn.Module):
-    """A bfloat16 linear layer whose weight lies as oneDNN wants it, GELU included where asked."""
+    """A bfloat16 linear layer with its weight in oneDNN's layout and an optional fused GELU."""
 
     def __init__(self, linear: nn.Linear, gelu: bool = False):
         super().__init__()
         weight = linear.weight.detach().bfloat16()
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, LAYOUT_ROWS)
         self.bias = linear.bias.detach().bfloat16()
         self.act = ("gelu", [], "tanh") if gelu else ("none", [], "")
 
@@ -41,8 +42,8 @@ def has_fast_bfloat16(device_type: str = "cpu") -> bool:
 def bfloat16_copy(network: nn.Module, packed: Sequence[str] = ()) -> nn.Module:
     """An eval-mode copy in bfloat16 and channels_last.
 
-    The linear layers at or under the `packed` names are laid out anew. Where this torch lacks the
-    (unofficial) operators for that, the plain copy does the same.
+    Linear layers at or under the `packed` names get oneDNN's layout. Where this torch lacks the
+    (unofficial) operators for it, they stay as they are, with the same outputs.
     """
     fast = copy.deepcopy(network).eval().requires_grad_(False)
     fast = fast.to(torch.bfloat16, memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The blocks that the networks share."""
+"""Residual, attention and decoder blocks that more than one demo uses."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 class ResBlock(nn.Module):
-    """x + conv(silu(conv(silu(x)))), no norm; starts as the identity."""
+    """x + conv(silu(conv(silu(x)))), without normalisation; the identity at initialisation."""
 
     def __init__(self, channels: int, kernel: int = 3):
         super().__init__()
@@ -22,7 +22,7 @@ class ResBlock(nn.Module):
 
 
 class FilmBlock(nn.Module):
-    """A residual block whose features a condition scales and shifts (Perez et al. 2018)."""
+    """Residual block with features scaled and shifted by a condition: FiLM (Perez et al. 2018)."""
 
     def __init__(self, channels: int, condition: int):
         super().__init__()
@@ -42,7 +42,7 @@ class FilmBlock(nn.Module):
 
 
 class ResMLP(nn.Module):
-    """x + down(gelu(up(norm(x)))), `expansion` times as wide inside."""
+    """x + down(gelu(up(norm(x)))), hidden width `expansion` times the input's."""
 
     def __init__(self, width: int, expansion: int = 4):
         super().__init__()
@@ -62,7 +62,7 @@ def attention(
 ) -> Float[Tensor, "b heads n e"]:
     """softmax(q k^T / sqrt(e)) v.
 
-    In training by plain matrix products: on a CPU the fused kernel's backward takes twice as long.
+    In training by two matrix products: on a CPU the fused kernel's backward takes twice as long.
     """
     if not torch.is_grad_enabled():
         return F.scaled_dot_product_attention(q, k, v)
@@ -91,7 +91,7 @@ class TransformerBlock(nn.Module):
 def spatial_attention(
     block: TransformerBlock, x: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, "b c h w"]:
-    """A transformer block over the places of a feature map."""
+    """A transformer block over the spatial positions of a feature map."""
     tokens = block(x.flatten(2).transpose(1, 2))
     return tokens.transpose(1, 2).reshape(x.shape)
 
@@ -167,10 +167,10 @@ class PointBlock(nn.Module):
 
 
 def init_convolutions(module: nn.Module) -> None:
-    """He's initialisation (2015) of all convolutions but those that start at zero.
+    """Initialise all convolutions but those that start at zero as He et al. (2015).
 
-    Without norms torch's own shrinks the signal at every layer: a classifier of faces learnt
-    nothing in 1,400 steps.
+    Without normalisation torch's default shrinks the signal at every layer: with it a classifier of
+    faces learnt nothing in 1,400 steps.
     """
     for part in module.modules():
         if isinstance(part, nn.Conv2d) and part.weight.any():
@@ -178,10 +178,10 @@ def init_convolutions(module: nn.Module) -> None:
 
 
 def init_transformer(module: nn.Module, layers: int) -> None:
-    """GPT-2's initialisation: N(0, 0.02), the residual branches' ends divided by sqrt(2 layers)."""
+    """GPT-2's initialisation: N(0, 0.02), output projections divided by sqrt(2 * layers)."""
     for name, parameter in module.named_parameters():
         if parameter.dim() == 2:
-            ends = name.endswith(("out.weight", "down.weight"))
-            nn.init.normal_(parameter, std=0.02 / (2 * layers) ** 0.5 if ends else 0.02)
+            is_output = name.endswith(("out.weight", "down.weight"))
+            nn.init.normal_(parameter, std=0.02 / (2 * layers) ** 0.5 if is_output else 0.02)
         elif name.endswith("bias"):
             nn.init.zeros_(parameter)

@@ -1,7 +1,7 @@
-"""Strict save and load of a model's folder: config.json, model.safetensors and what goes with them.
+"""Strict save and load of a checkpoint folder: config.json, model.safetensors, metrics and card.
 
-Nothing in a folder is trusted: the weights must have the SHA-256 that config.json states, the
-config must be the one that the weights were saved with, and only this project's classes are built.
+A folder is not trusted: the weights must have the SHA-256 that config.json states, the config must
+be the one that the weights were saved with, and only this project's classes are built.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ def save(
 ) -> None:
     """Write `model` in half precision; integers stay as they are.
 
-    Whatever stops it, full disk or kill -9, the folder loads: as before, or as saved.
+    Whatever interrupts it, full disk or kill -9, the folder can be loaded: as before, or as saved.
     """
     description = {"model": type(model).__name__, "config": asdict(model.config)}
     metadata = {"description": json.dumps(description)}
@@ -57,9 +57,9 @@ def save(
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Replace files of a checkpoint folder; all are safe on the disk before the first is renamed.
+    """Replace files of a checkpoint folder; all are on the disk before the first is renamed.
 
-    Old weights are put aside until the config.json that states their SHA-256 is replaced too.
+    The old weights are kept as a backup until the config.json with their SHA-256 is replaced too.
     """
     temporary = {name: folder / f".{name}.tmp" for name in files}
     try:
@@ -148,7 +148,7 @@ def _load(folder: Path, kind: str) -> nn.Module:
 
 
 def _description(folder: Path) -> dict[str, Any]:
-    """What config.json says, with exactly the three entries that it must have."""
+    """The content of config.json; CheckpointError unless it has exactly its three entries."""
     try:
         description = json.loads((folder / CONFIG).read_bytes())
     except (ValueError, RecursionError) as error:
@@ -162,7 +162,7 @@ def _description(folder: Path) -> dict[str, Any]:
 
 
 def _verified(folder: Path, name: str) -> bytes | None:
-    """The content of this weights file if it is what the folder's config.json stands for."""
+    """The content of a weights file if it has the SHA-256 that config.json states, else None."""
     try:
         data = (folder / name).read_bytes()
         return data if _description(folder)["sha256"] == hashlib.sha256(data).hexdigest() else None
@@ -182,7 +182,7 @@ def _class(name: str, kind: str) -> type[nn.Module]:
 
 
 def _build(cls: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
-    """The network, its weights still random; the global random state stays as it was."""
+    """The network with random weights; the global random state is left unchanged."""
     known = {field.name for field in fields(cls.config_class)}
     if unknown := sorted(config.keys() - known):
         raise CheckpointError(f"{CONFIG} has keys that {cls.__name__} does not know: {unknown}")
@@ -197,7 +197,7 @@ def _build(cls: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples that a frozen config holds."""
+    """JSON's lists as the tuples of a frozen config."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
@@ -218,7 +218,7 @@ def _half_state_dict(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy the saved tensors into the model; every difference in the form is an error."""
+    """Copy the saved tensors into the model; names, shapes and types must be equal."""
     expected = {
         name: _signature(tensor, saved=False) for name, tensor in model.state_dict().items()
     }

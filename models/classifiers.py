@@ -23,7 +23,7 @@ class ClassifierOutput(NamedTuple):
 
     logits: Float[Tensor, "b k"]
     features: Float[Tensor, "b 128"]
-    feature_maps: tuple[Tensor, ...] = ()
+    feature_maps: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class AttributeClassifier(nn.Module):
             feature_maps.append(h)
         features = self.pool(h).float()
         logits = self.head(self.dropout(features)).float()
-        return ClassifierOutput(logits, features, tuple(feature_maps))
+        return ClassifierOutput(logits, features, feature_maps)
 
     @torch.inference_mode()
     def probabilities(self, faces: Float[Tensor, "b 3 h w"]) -> dict[str, list[float]]:
@@ -125,7 +125,7 @@ class DrawingClassifier(nn.Module):
     def forward(self, x: Float[Tensor, "b 1 64 64"]) -> ClassifierOutput:
         """Logits and features of binarised ink."""
         features = self.body(x).float()
-        return ClassifierOutput(self.head(self.dropout(features)).float(), features)
+        return ClassifierOutput(self.head(self.dropout(features)).float(), features, [])
 
     @torch.inference_mode()
     def predict(

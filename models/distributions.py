@@ -1,4 +1,4 @@
-"""The diagonal Gaussian of every VAE here."""
+"""Diagonal Gaussian distributions and Gumbel noise."""
 
 from typing import NamedTuple
 

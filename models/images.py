@@ -1,6 +1,6 @@
 """The only place where pictures, strokes, masks and pixel ranges are converted.
 
-Ink is a float in [0, 1]: 0 is bare paper, 1 is a fully covered pixel.
+Ink is a float in [0, 1]: 0 is white paper, 1 is a fully covered pixel.
 """
 
 import io
@@ -19,12 +19,12 @@ from torch.nn import functional as F
 
 from models.image_sanitizer import sanitize
 
-CANVAS = 256  # px, the side of the pad and of the Quick, Draw! frame
-PEN = 12  # px on that canvas, the diameter of the round pen
-ERASER = 24  # px on that canvas, the diameter of the round eraser
-SIZE = 64  # px, the side of what the sketch networks see
-MAX_PIXELS = 50_000_000
-MAX_PHOTO = 24_000_000  # pixels of a photograph that is mended at its own size
+CANVAS = 256  # px, the side of the drawing canvas and of the Quick, Draw! frame
+PEN = 12  # px of the canvas, the diameter of the round pen
+ERASER = 24  # px of the canvas, the diameter of the round eraser
+SIZE = 64  # px, the side of the sketch networks' input
+MAX_PIXELS = 50_000_000  # of any uploaded picture
+MAX_PHOTO = 24_000_000  # pixels of a photograph that is inpainted at its own size
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,7 +33,7 @@ UPRIGHT = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}  # Exif's orientation -> what undoes it
+}  # Exif orientation -> the transposition that undoes it
 
 Stroke = Sequence[Sequence[float | int]] | Num[np.ndarray, "_ _"]  # (xs, ys[, times]) in px
 
@@ -46,7 +46,7 @@ def draw_strokes(
 ) -> UInt8[np.ndarray, "256 256"]:
     """Draw with a round 12 px pen on the 256x256 canvas; 255 is ink, 0 is paper.
 
-    `erase[i]` makes stroke i rub out instead, 24 px wide; `base` is a canvas to go on from.
+    `erase[i]` makes stroke i an eraser, 24 px wide; `base` is a canvas to draw on.
     Coordinates outside the canvas are clipped; one-point strokes are dots.
     """
     canvas = Image.new("L", (CANVAS, CANVAS)) if base is None else Image.fromarray(base)
@@ -97,10 +97,10 @@ def rasterise(
     erase: Sequence[bool] | None = None,
     base: UInt8[np.ndarray, "64 64"] | None = None,
 ) -> Float[Tensor, "64 64"]:
-    """Strokes in canvas px to the ink that the networks see: draw, then area-average.
+    """Strokes in canvas px to the networks' input: draw, then area-average.
 
-    `erase` as in `draw_strokes`; `base` is ink of the networks' size under the strokes, which
-    comes back unchanged where no stroke touches it.
+    `erase` as in `draw_strokes`; `base` is ink of the networks' size under the strokes, unchanged
+    where no stroke touches it.
     """
     step = CANVAS // SIZE
     under = None if base is None else base.repeat(step, 0).repeat(step, 1)
@@ -110,10 +110,11 @@ def rasterise(
 def read_picture(
     file: str | Path | io.BytesIO, limit: int = MAX_PIXELS, *, full_size: bool = False
 ) -> Image.Image:
-    """Open and decode a picture that somebody sent; too large a one is refused undecoded.
+    """Open and decode an uploaded picture, upright as its Exif tag says.
 
-    Raises `ValueError` with one sentence for the sender. Turned upright as its EXIF tag says. A
-    large JPEG is decoded at a fraction of its size unless `full_size`.
+    ValueError, with one sentence for the sender, for an unreadable picture or one of more than
+    `limit` pixels, which is not decoded. A large JPEG is decoded at a fraction of its size unless
+    `full_size`.
     """
     try:
         sent = file.getvalue() if isinstance(file, io.BytesIO) else Path(file).read_bytes()
@@ -141,7 +142,7 @@ def read_picture(
 
 
 def flatten(picture: Image.Image, factor: int = 1) -> Image.Image:
-    """A picture of any mode as L or RGB, a `factor`-th of its size; see-through parts are white."""
+    """A picture of any mode as L or RGB on white, reduced by `factor`."""
     if picture.mode.startswith("I"):
         picture = Image.fromarray((np.asarray(picture) // 257).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
@@ -157,9 +158,9 @@ def flatten(picture: Image.Image, factor: int = 1) -> Image.Image:
 
 
 def picture_to_ink(picture: Image.Image) -> Float[Tensor, "64 64"]:
-    """Dark marks on light paper, of any mode and size, to ink: area-average to 64x64.
+    """A picture of dark marks on light paper to ink: pad to a square, area-average to 64x64.
 
-    See-through parts count as white paper, and so does what is added to make it square.
+    Transparent parts and the padding count as white paper.
     """
     picture = flatten(picture, max(1, max(picture.size) // (4 * SIZE)))
     side = max(picture.size)
@@ -170,7 +171,7 @@ def picture_to_ink(picture: Image.Image) -> Float[Tensor, "64 64"]:
 
 
 def ink_to_digit(ink: Float[Tensor, "h w"]) -> Float[Tensor, "28 28"]:
-    """A drawn digit as MNIST has them: 20 px its longer side, the centre of its ink in the middle.
+    """A drawn digit in MNIST's frame: longer side 20 px, centre of mass in the middle of 28x28.
 
     ValueError where there is no ink.
     """

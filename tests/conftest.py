@@ -1,4 +1,4 @@
-"""What the tests share: a browser, the app with stand-ins, an empty Hub with two checkpoints.
+"""Fixtures of all tests: a browser, the app with fake models, a fake Hub, two checkpoints.
 
 Nothing of ours is imported before a test runs: pytest puts its checks of shapes in place first.
 """
@@ -24,7 +24,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def address():
-    """Where the whole app answers, with stand-ins as its models."""
+    """The URL of the complete app with fake models."""
     from tests.helpers.fake_models import serving
 
     with pytest.MonkeyPatch.context() as patch, serving(patch) as url:

@@ -62,22 +62,24 @@ def same(model: nn.Module, saved: nn.Module) -> bool:
     )
 
 
-def seal(folder: Path, weights: bytes) -> None:
-    """What a careful forger does: other weights, with their own hash in config.json."""
+def replace_weights(folder: Path, weights: bytes) -> None:
+    """Replace the weights and state their own hash in config.json."""
     (folder / "model.safetensors").write_bytes(weights)
     description = json.loads((folder / "config.json").read_text())
     description["sha256"] = hashlib.sha256(weights).hexdigest()
     (folder / "config.json").write_text(json.dumps(description))
 
 
-def forge(folder: Path, change) -> None:
-    """Seal tensors and description after `change(tensors, description)`."""
+def alter_saved(folder: Path, change) -> None:
+    """Save tensors and description again after `change(tensors, description)`."""
     tensors = safetensors.torch.load((folder / "model.safetensors").read_bytes())
     description = json.loads((folder / "config.json").read_text())
     change(tensors, description)
     (folder / "config.json").write_text(json.dumps(description))
     del description["sha256"]
-    seal(folder, safetensors.torch.save(tensors, {"description": json.dumps(description)}))
+    replace_weights(
+        folder, safetensors.torch.save(tensors, {"description": json.dumps(description)})
+    )
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -158,12 +160,12 @@ def test_a_truncated_file_is_refused(shared_folder: Path, data: st.DataObject):
 
 
 @given(data=st.data())
-def test_a_damaged_header_under_a_right_hash_is_refused(shared_folder: Path, data: st.DataObject):
+def test_a_damaged_header_with_a_correct_hash_is_refused(shared_folder: Path, data: st.DataObject):
     good = {path: path.read_bytes() for path in shared_folder.iterdir()}
     weights = bytearray(good[shared_folder / "model.safetensors"])
     end = 8 + int.from_bytes(weights[:8], "little")
     weights[data.draw(st.integers(0, end - 1))] ^= data.draw(st.integers(1, 255))
-    seal(shared_folder, bytes(weights))
+    replace_weights(shared_folder, bytes(weights))
     try:
         assert same(checkpoint.load(shared_folder), tiny())
     except CheckpointError:
@@ -223,8 +225,8 @@ def _wrong_type(_, description):
         (_wrong_type, "a value that Tiny refuses"),
     ],
 )
-def test_a_sealed_forgery_is_named(folder: Path, change, words: str):
-    forge(folder, change)
+def test_altered_weights_with_their_own_hash_are_refused(folder: Path, change, words: str):
+    alter_saved(folder, change)
     with pytest.raises(CheckpointError, match=words):
         checkpoint.load("tiny", folder.parent)
 
@@ -240,7 +242,7 @@ def test_a_sealed_forgery_is_named(folder: Path, change, words: str):
         ('{"model": "Tiny", "config": {}, "sha256": 7}', "incomplete or altered"),
     ],
 )
-def test_a_broken_config_is_named(folder: Path, text: str, words: str):
+def test_a_broken_config_is_refused(folder: Path, text: str, words: str):
     (folder / "config.json").write_text(text)
     with pytest.raises(CheckpointError, match=words):
         checkpoint.load("tiny", folder.parent)
@@ -268,12 +270,12 @@ def test_missing_files_say_what_to_do(folder: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     "name", ["../tiny", "/tiny", "tiny/../tiny", "", ".", "tiny\0", "Tiny", "a" * 999]
 )
-def test_a_name_is_no_way_out_of_the_root(folder: Path, name: str):
+def test_a_name_cannot_leave_the_root(folder: Path, name: str):
     with pytest.raises(CheckpointError, match="is no checkpoint's name: give"):
         checkpoint.load(name, folder.parent)
 
 
-def test_weights_that_half_precision_cannot_hold_are_not_saved(folder: Path):
+def test_weights_beyond_half_precision_are_not_saved(folder: Path):
     model = tiny(1)
     for value in (1e5, float("nan"), float("inf")):
         nn.init.constant_(model.conv.bias, value)
@@ -310,7 +312,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("first", range(4))
 @pytest.mark.parametrize("second", range(4))
-def test_a_save_cut_anywhere_leaves_a_whole_checkpoint(
+def test_a_save_interrupted_anywhere_leaves_a_complete_checkpoint(
     folder: Path, first: int, second: int, monkeypatch: pytest.MonkeyPatch
 ):
     """Two cut saves in a row, then a whole one; the folder loads after each."""

@@ -35,7 +35,7 @@ pytestmark = IGNORE_HTTPX_WARNING
         ("GET /me/latent-studio/resolve/.*config.json", "alter"),
     ],
 )  # fmt: skip
-def test_a_fault_on_the_way_back_is_survived(
+def test_a_download_survives_one_fault(
     hub_server: FakeHub, root: Path, request_: str, fault: str
 ) -> None:
     publish_root(root)
@@ -46,7 +46,7 @@ def test_a_fault_on_the_way_back_is_survived(
     assert not hub_server.faults
 
 
-def test_a_file_that_is_not_the_pinned_one_is_refused(hub_server: FakeHub, root: Path) -> None:
+def test_a_file_with_another_hash_is_refused(hub_server: FakeHub, root: Path) -> None:
     publish_root(root)
     clone = clone_without_weights(root)
     hub_server.faults = [("GET /lfs/", "alter")] * 2
@@ -56,7 +56,7 @@ def test_a_file_that_is_not_the_pinned_one_is_refused(hub_server: FakeHub, root:
 
 
 @pytest.mark.usefixtures("hub_server")
-def test_a_cache_that_was_tampered_with_is_mended_or_refused(
+def test_an_altered_cache_is_fetched_again_or_refused(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_root(root)
@@ -70,7 +70,7 @@ def test_a_cache_that_was_tampered_with_is_mended_or_refused(
     assert same(checkpoint.load("tiny", clone), tiny())
 
 
-def test_what_was_fetched_needs_no_network(
+def test_a_cached_checkpoint_needs_no_network(
     hub_server: FakeHub, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_root(root)
@@ -85,7 +85,9 @@ def test_what_was_fetched_needs_no_network(
         checkpoint.load("tiny-wide", clone)
 
 
-def test_without_a_release_there_are_two_ways_out(hub_server: FakeHub, tmp_path: Path) -> None:
+def test_without_a_release_the_error_names_training_and_publishing(
+    hub_server: FakeHub, tmp_path: Path
+) -> None:
     with pytest.raises(FileNotFoundError, match=r"docs/training\.md.*LATENT_STUDIO_REPO="):
         checkpoint.load("sketch", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"docs/training\.md"):
@@ -93,7 +95,7 @@ def test_without_a_release_there_are_two_ways_out(hub_server: FakeHub, tmp_path:
     assert not hub_server.asked
 
 
-def test_another_repository_is_an_argument_or_a_variable(
+def test_another_repository_is_given_by_argument_or_variable(
     hub_server: FakeHub, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_root(root)
@@ -127,7 +129,7 @@ def test_another_repository_is_an_argument_or_a_variable(
         lambda pins: pins["checkpoints"]["tiny"].update({"config.json": "0"}),
     ],
 )
-def test_damaged_pins_are_refused(root: Path, change) -> None:
+def test_a_damaged_releases_file_is_refused(root: Path, change) -> None:
     publish_root(root)
     pins = json.loads((root / "releases.json").read_text())
     change(pins)
@@ -151,9 +153,7 @@ def test_a_private_release_needs_the_token(
 
 
 @pytest.mark.usefixtures("hub_server")
-def test_a_hub_that_is_not_there_is_one_sentence(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_hub_is_one_sentence(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish_root(root)
     clone = clone_without_weights(root)
     with contextlib.closing(socket.socket()) as free:

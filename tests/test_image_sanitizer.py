@@ -67,7 +67,7 @@ def test_a_png_keeps_its_pixels(mode: str):
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP"])
-def test_the_first_picture_of_a_film_is_read(kind: str):
+def test_the_first_frame_of_an_animation_is_read(kind: str):
     film = [picture("RGB"), ImageOps.invert(picture("RGB"))]
     sent = saved(kind, film[0], save_all=True, append_images=film[1:], duration=90)
     first = Image.open(io.BytesIO(sent)).convert("RGB")
@@ -89,7 +89,7 @@ def test_a_picture_is_turned_as_pillow_turns_it(turn: int, order: str):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_cut_is_an_error_and_no_other_one(kind: str):
+def test_a_truncated_or_altered_file_is_one_kind_of_error(kind: str):
     sent = saved(kind, exif=exif(6)) if kind in ("PNG", "JPEG", "WEBP") else saved(kind)
     rng = np.random.default_rng(0)
     for cut in rng.integers(0, len(sent), 60):
@@ -129,7 +129,7 @@ def long_comment() -> bytes:
 
 
 @pytest.mark.parametrize("make", [nested_exif, many_exif, long_comment])
-def test_what_keeps_pillow_busy_for_minutes_is_read_at_once(make):
+def test_files_that_take_pillow_minutes_are_read_at_once(make):
     sent, began = make(), time.process_time()
     found = images.read_picture(io.BytesIO(sent), full_size=True)
     assert time.process_time() - began < 3
@@ -159,14 +159,14 @@ def wide_webp() -> bytes:
         (lambda: in_gif(b"\x21\xfe\x01a\0" * MIB), "cannot be read"),
     ],
 )
-def test_what_takes_gigabytes_or_hours_is_refused(make, sentence: str):
+def test_files_that_take_gigabytes_or_hours_are_refused(make, sentence: str):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ValueError, match=sentence):
         images.read_picture(io.BytesIO(make()))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
 
 
-def test_a_jpeg_of_two_frames_of_many_scans_or_of_gaps_is_refused():
+def test_a_jpeg_with_two_frames_many_scans_or_gaps_is_refused():
     jpeg, slow = saved("JPEG"), saved("JPEG", progressive=True)
     frame = jpeg.index(b"\xff\xc0")
     other = segment(0xC0, jpeg[frame + 4 : frame + 19])

@@ -16,6 +16,7 @@ FILES = {p: sorted((ROOT / p).rglob("*.py")) for p in PACKAGES} | {"app": [ROOT 
 MODULES = [path for package in PACKAGES for path in FILES[package]]
 SCRIPTS = sorted((ROOT / "training").glob("train_*.py"))
 DEMOS = {"sketch", "inpaint", "codes", "faces", "digits"}
+ALLOWED_DEMO_IMPORTS = {"digits": {"codes"}}  # demo -> other demos that it builds on
 # What a package may import beside the standard library.
 MODEL_IMPORTS = {
     *("models", "torch", "numpy", "PIL", "safetensors", "jaxtyping", "huggingface_hub"),
@@ -28,7 +29,10 @@ ALLOWED_IMPORTS = {
     "app": {"tabs", "gradio", "spaces"},
 }
 # Packages of an optional extra: imported only inside a function.
-OPTIONAL_IMPORTS = {"models/codes/pretrained.py": {"diffusers"}}
+OPTIONAL_IMPORTS = {
+    "models/codes/pretrained.py": {"diffusers"},
+    "models/torchvision_ops.py": {"torchvision"},
+}
 DEFINITIONS = (
     *(ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign),
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
@@ -105,6 +109,16 @@ def test_tabs_and_training_never_meet():
     assert "tabs" not in ALLOWED_IMPORTS["training"] | ALLOWED_IMPORTS["models"]
 
 
+def test_no_demo_imports_another_demo():
+    wrong = {}
+    for path in MODULES:
+        demo = path.relative_to(ROOT).parts[1]
+        if demo in DEMOS:
+            allowed = {demo} | ALLOWED_DEMO_IMPORTS.get(demo, set())
+            wrong[short(path)] = imported_demos(path.read_text()) - allowed
+    assert {path: demos for path, demos in wrong.items() if demos} == {}
+
+
 @pytest.mark.parametrize("path", OPTIONAL_IMPORTS)
 def test_an_optional_package_is_imported_inside_a_function(path: str):
     imports = (ast.Import, ast.ImportFrom)
@@ -125,11 +139,24 @@ def test_code_lives_in_the_packages():
     assert not [short(path) for path in MODULES if path.name in ("utils.py", "helpers.py")]
 
 
+def test_models_name_no_training_script():
+    named = re.compile(r"training/|train_\w+\.py")
+    assert not [short(path) for path in FILES["models"] if named.search(path.read_text())]
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=short)
 def test_a_script_answers_help_from_the_root(script: Path):
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, short(script), "--help"]
     done = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--data-dir" in done.stdout
+
+
+@pytest.mark.parametrize("demo", ["sketch", "inpaint", "codes"])
+def test_the_evaluation_of_a_demo_answers_help(demo: str):
+    command = [sys.executable, "training/evaluate.py", demo, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--data-dir" in done.stdout
 

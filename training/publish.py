@@ -27,38 +27,38 @@ SPACE = (
     *("app.py", "models", "tabs", "checkpoints", "requirements.txt"),
     *("README.md", "docs", "LICENSE", "SECURITY.md"),
 )
-TIMEOUT = 60.0  # s of silence
+TIMEOUT_S = 60.0  # without a byte
 
 
 @dataclass(frozen=True)
 class Config:
-    """What goes where. The token is HF_TOKEN's or that of `hf auth login`."""
+    """Settings. The token is HF_TOKEN, or that of `hf auth login`."""
 
     repo_id: str
     """OWNER/NAME on the Hub."""
     space: bool = False
-    """The app as a Space instead of the checkpoints."""
+    """Upload the app as a Space instead of the checkpoints."""
     private: bool = False
-    """Of a repository that is made now; one that exists stays as it is."""
+    """Create the repository as private; an existing one is not changed."""
     dry_run: bool = False
-    """Show every file that would go, with its size and SHA-256; contact nobody."""
+    """List every file with its size and SHA-256; send no request."""
     checkpoints: Path = checkpoint.ROOT
 
 
 def model_files(cfg: Config) -> dict[str, bytes]:
-    """What the model repository must hold, each checkpoint tried first."""
+    """The content of the model repository; every checkpoint is loaded once to check it."""
     folders = sorted(path.parent for path in cfg.checkpoints.glob("*/model.safetensors"))
     files = {}
     for folder in folders:
         if not (folder / "README.md").is_file():
-            raise ValueError(f"{folder} has no README.md: say there what made it and its licence")
+            raise ValueError(f"{folder} has no README.md: write its model card")
         checkpoint.load(folder)
-        there = [name for name in FILES if (folder / name).is_file()]
-        files |= {f"{folder.name}/{name}": (folder / name).read_bytes() for name in there}
+        present = [name for name in FILES if (folder / name).is_file()]
+        files |= {f"{folder.name}/{name}": (folder / name).read_bytes() for name in present}
     if not files:
         raise ValueError(f"no checkpoint in {cfg.checkpoints}: train one first")
     samples = [path for path in files if path.endswith("/samples.png")]
-    if (cfg.checkpoints / "inpaint").is_dir():  # it made these faces: no photograph ever goes
+    if (cfg.checkpoints / "inpaint").is_dir():  # sampled faces; photographs are never uploaded
         pictures = sorted((ROOT / "tabs/sample_faces").glob("*.png"))
         faces = {f"samples/{path.name}": path.read_bytes() for path in pictures}
         samples, files = [*samples, *faces], files | faces
@@ -67,46 +67,46 @@ def model_files(cfg: Config) -> dict[str, bytes]:
 
 
 def space_files() -> dict[str, bytes]:
-    """What the Space needs, of the files that git tracks."""
+    """The content of the Space: files that git tracks."""
     git = ["git", "-C", str(ROOT), "ls-files", "-z", "--", *SPACE]
     try:
         done = subprocess.run(git, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise ValueError(f"{ROOT} is no clone with git: only files that git tracks go") from error
+        raise ValueError(f"{ROOT} is no git clone: only tracked files are uploaded") from error
     return {path: (ROOT / path).read_bytes() for path in done.stdout.split("\0") if path}
 
 
 def push(cfg: Config, files: dict[str, bytes]) -> str:
-    """Make the repository hold `files`, in one commit; which commit holds them now."""
+    """Make the repository hold exactly `files`, in one commit; the hash of that commit."""
     api, kind = huggingface_hub.HfApi(), "space" if cfg.space else "model"
-    huggingface_hub.get_session().timeout = TIMEOUT
+    huggingface_hub.get_session().timeout = TIMEOUT_S
     sdk = "gradio" if cfg.space else None
     api.create_repo(cfg.repo_id, repo_type=kind, private=cfg.private, exist_ok=True, space_sdk=sdk)
     head = api.repo_info(cfg.repo_id, repo_type=kind).sha
     tree = api.list_repo_tree(cfg.repo_id, recursive=True, revision=head, repo_type=kind)
-    there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
-    new = {path: data for path, data in files.items() if not is_same(there.get(path), data)}
-    ours = {path.split("/")[0] for path in files if "/" in path}
-    stale = [p for p in there if "/" in p and p.split("/")[0] in ours and p not in files]
+    remote = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
+    new = {path: data for path, data in files.items() if not is_same(remote.get(path), data)}
+    folders = {path.split("/")[0] for path in files if "/" in path}
+    stale = [p for p in remote if "/" in p and p.split("/")[0] in folders and p not in files]
     if not new and not stale:
         print(f"nothing to do: {cfg.repo_id} holds all {len(files)} files")
         return head
     print(f"sending {len(new)} of {len(files)} files, removing {len(stale)}")
     operations = [huggingface_hub.CommitOperationAdd(path, data) for path, data in new.items()]
     operations += [huggingface_hub.CommitOperationDelete(path) for path in stale]
-    how = {"commit_message": "Publish", "repo_type": kind, "parent_commit": head}
-    return api.create_commit(cfg.repo_id, operations, **how).oid
+    options = {"commit_message": "Publish", "repo_type": kind, "parent_commit": head}
+    return api.create_commit(cfg.repo_id, operations, **options).oid
 
 
-def is_same(there: RepoFile | None, data: bytes) -> bool:
+def is_same(remote: RepoFile | None, data: bytes) -> bool:
     """Whether the Hub has this content: by its SHA-256, or git's SHA-1 for small files."""
-    if there is None or there.lfs:
-        return there is not None and there.lfs.sha256 == hashlib.sha256(data).hexdigest()
-    return there.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+    if remote is None or remote.lfs:
+        return remote is not None and remote.lfs.sha256 == hashlib.sha256(data).hexdigest()
+    return remote.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
-def record(cfg: Config, files: dict[str, bytes], revision: str) -> None:
-    """Pin the release in releases.json."""
+def pin_release(cfg: Config, files: dict[str, bytes], revision: str) -> None:
+    """Write the release into releases.json."""
     pinned: dict[str, dict[str, str]] = {}
     for path, data in files.items():
         name, _, file = path.partition("/")
@@ -120,7 +120,7 @@ def record(cfg: Config, files: dict[str, bytes], revision: str) -> None:
 
 
 def main(cfg: Config) -> None:
-    """Show, or publish and pin."""
+    """List the files, or publish and pin them."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", cfg.repo_id, re.ASCII):
         raise ValueError(f"{cfg.repo_id!r} is no repository: give --repo-id OWNER/NAME")
     files = space_files() if cfg.space else model_files(cfg)
@@ -141,7 +141,7 @@ def main(cfg: Config) -> None:
         ) from error
     print(f"published: {where} at {revision}")
     if not cfg.space:
-        record(cfg, files, revision)
+        pin_release(cfg, files, revision)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.checkpoint import CheckpointError
 from models.codes.vqvae import VQVAE
+from models.torchvision_ops import declare_missing_operators
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 SUBFOLDERS = ("", "vqvae", "vqmodel", "movq")  # where a pipeline keeps its VQ model
@@ -125,6 +126,7 @@ def load(source: str | Path, revision: str | None = None) -> PretrainedVQ:
     Float32, eval mode. CheckpointError, in one sentence, where it cannot be loaded.
     """
     try:
+        declare_missing_operators()  # diffusers imports torchvision where it is installed
         from diffusers import VQModel
     except ImportError as error:
         raise CheckpointError(

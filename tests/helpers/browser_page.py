@@ -1,4 +1,4 @@
-"""What the browser tests of all tabs share: a visitor's page, and what it complains of."""
+"""Pages of the browser tests, and the errors in their consoles."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Drawings to test with, and slow and plain measures of them."""
+"""Random drawings, and simple slow measures of them."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from models.images import CANVAS, downsample, draw_strokes
 Strokes = list[np.ndarray]
 no_deadline = settings(deadline=None)
 
-# Few places, so that points, lines and sides fall together; and sixteenths of a pixel in between.
+# Few values, so that points, lines and sides coincide; and sixteenths of a pixel in between.
 COORDINATES = st.sampled_from([0.0, 64, 128, 192]) | st.integers(0, 255 * 16).map(lambda i: i / 16)
 FRACTIONS = st.floats(0, 1)
 
@@ -47,7 +47,7 @@ def length(strokes: Sequence[np.ndarray]) -> float:
 
 
 def same(one: Sequence[np.ndarray], two: Sequence[np.ndarray]) -> bool:
-    """Whether these are the same strokes, point by point."""
+    """Whether two drawings have the same strokes, point by point."""
     return len(one) == len(two) and all(map(np.array_equal, one, two))
 
 

@@ -1,4 +1,4 @@
-"""A made-up CelebA of few faces, in the official layout."""
+"""A fake CelebA of a few faces in the official layout."""
 
 from pathlib import Path
 

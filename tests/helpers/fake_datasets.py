@@ -1,4 +1,4 @@
-"""Made-up data sets of a few items, in their official layouts."""
+"""Random data sets of a few items in their official layouts."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""A Hub on 127.0.0.1: as much of the real one as huggingface_hub 2 asks for, and its faults.
+"""A fake Hub on 127.0.0.1 with the endpoints that huggingface_hub 2 uses, and with faults.
 
 Repositories with commits, small files in git, large ones behind LFS on a second host (`localhost`,
 which must never see the token), checked as they arrive: a wrong SHA-256 is refused.

@@ -1,4 +1,4 @@
-"""What the tests of publishing, cards and releases share: an empty Hub, two small checkpoints."""
+"""Shared by the tests of publishing, cards and releases: an empty Hub, two small checkpoints."""
 
 import shutil
 import time

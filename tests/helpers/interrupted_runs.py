@@ -1,4 +1,4 @@
-"""What the tests of the training scripts share: what a run left behind, stopped runs."""
+"""Runs of training scripts that are stopped and resumed, and what a run has written."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ INTERRUPTIONS = ((MetricLog, "write", 4), (checkpoint, "save", 2))  # owner, nam
 
 
 def run_outputs(run: Path, stem: str) -> tuple[bytes, list[dict]]:
-    """The weights, and the logged figures without the times."""
+    """The saved weights, and the logged metrics without times."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     rows = [{k: v for k, v in row.items() if "second" not in k and "_s" not in k} for row in rows]
     return (run / stem / "model.safetensors").read_bytes(), rows
@@ -30,7 +30,7 @@ def run_interrupted(
     every: int,
     run: Callable[[], None],
 ) -> int:
-    """Run to the end, stopped at every so manieth call of owner.name: how often that was."""
+    """Run to the end, stopped at every `every`-th call of `owner.name`; the number of stops."""
     act, left, stops = getattr(owner, name), [0], 0
 
     def until_stopped(*arguments: object, **named: object) -> object:
@@ -46,6 +46,6 @@ def run_interrupted(
             run()
         except Stop:
             stops += 1
-            assert stops < 30, "it does not get on"
+            assert stops < 30, "it makes no progress"
         else:
             return stops

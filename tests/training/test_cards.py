@@ -22,7 +22,7 @@ pytestmark = IGNORE_HTTPX_WARNING
 
 
 @pytest.mark.parametrize("space", [False, True])
-def test_a_dry_run_shows_everything_and_contacts_nobody(
+def test_a_dry_run_lists_everything_and_sends_no_request(
     hub_server: FakeHub,
     root: Path,
     space: bool,
@@ -51,7 +51,7 @@ def test_a_dry_run_shows_everything_and_contacts_nobody(
     assert shown == {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
 
 
-def test_the_card_is_what_the_hub_reads(root: Path) -> None:
+def test_the_hub_can_parse_the_card(root: Path) -> None:
     classifier = (
         "---\nlicense: other\nlicense_name: for-research\ntags: [celeba, x]\n---\n# J\n\nText."
     )
@@ -69,12 +69,12 @@ def test_the_card_is_what_the_hub_reads(root: Path) -> None:
     row = next(line for line in text.splitlines() if line.startswith("| [codes-tiny]"))
     cells = "cc-by-4.0 | `python x --seed 3` | 3 | unknown | not recorded |"
     assert row.endswith(cells)
-    assert "![made by these models](samples/a.png)" in text
+    assert "![samples of these models](samples/a.png)" in text
     assert f'checkpoint.load("codes-tiny", repo="{REPO}")' in text
     assert "## tiny-wide\n\nText." in text
 
 
-def test_the_commit_of_a_checkpoint_is_the_one_that_brought_its_weights(tmp_path: Path) -> None:
+def test_the_commit_of_a_checkpoint_is_the_last_that_changed_its_weights(tmp_path: Path) -> None:
     def git(*words: str) -> str:
         who = ["-c", "user.name=a", "-c", "user.email=a@b"]
         done = subprocess.run(
@@ -96,7 +96,7 @@ def test_the_commit_of_a_checkpoint_is_the_one_that_brought_its_weights(tmp_path
     assert cards.commit(tmp_path / "weights") == "uncommitted"
 
 
-def test_the_space_has_what_it_needs_and_no_more(hub_server: FakeHub, root: Path) -> None:
+def test_the_space_contains_what_it_needs_and_no_more(hub_server: FakeHub, root: Path) -> None:
     publish_root(root, space=True)
     files = files_at_head(hub_server, f"spaces/{REPO}")
     tops = {path.split("/")[0] for path in files}
@@ -123,7 +123,7 @@ def GPU(function):
 
 
 @pytest.mark.parametrize("zero", [False, True])
-def test_the_app_is_ready_for_zerogpu_and_does_without(tmp_path: Path, zero: bool) -> None:
+def test_the_app_runs_with_and_without_zerogpu(tmp_path: Path, zero: bool) -> None:
     """ZeroGPU wants its package before torch, and stops an app in which no function is marked."""
     (tmp_path / "spaces.py").write_text(ZERO if zero else "raise ImportError")
     ask = "import app; from tabs.model_cache import spaces as s; "

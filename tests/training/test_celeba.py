@@ -43,7 +43,7 @@ def test_the_crop_is_the_stated_square(folder):
     np.testing.assert_array_equal(celeba.load(folder, "train").images[0], decoded)
 
 
-def test_a_cache_gives_the_same_and_a_changed_photograph_voids_it(folder, tmp_path):
+def test_the_cache_is_used_until_a_photograph_changes(folder, tmp_path):
     cache = tmp_path / "cache"
     first, again = (celeba.load(folder, "train", cache).images for _ in range(2))
     np.testing.assert_array_equal(first, again)
@@ -64,7 +64,7 @@ def test_a_subset_is_enough_and_broken_photographs_are_counted(folder, caplog):
     assert "2 unreadable photographs left out" in caplog.text
 
 
-def test_malformed_lines_are_counted_not_fatal(folder, caplog):
+def test_malformed_lines_are_counted_and_skipped(folder, caplog):
     path = folder / "list_eval_partition.txt"
     path.write_text(path.read_text().replace("000001.jpg 0", "000001.jpg 0 0") + "\nrubbish\n")
     with caplog.at_level(logging.WARNING):
@@ -72,7 +72,7 @@ def test_malformed_lines_are_counted_not_fatal(folder, caplog):
     assert "1 malformed lines" in caplog.text
 
 
-def test_what_is_missing_is_named_with_its_cure(folder):
+def test_missing_files_are_named_with_the_cure(folder):
     (folder / "identity_CelebA.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"identity_CelebA\.txt .* CelebA page"):
         celeba.load(folder, "train")
@@ -99,7 +99,7 @@ def test_an_unknown_attribute_is_refused(folder):
         celeba.load(folder, "train").column("Happy")
 
 
-def test_rectangles_have_the_share_that_was_asked_for():
+def test_rectangles_have_the_requested_area():
     rng = np.random.default_rng(0)
     for low, high in (holes.SMALL, holes.LARGE, holes.ALL):
         for _ in range(300):
@@ -113,7 +113,7 @@ def test_rectangles_have_the_share_that_was_asked_for():
                 assert abs(share - exact) < 2.5 * np.sqrt(exact) / size + 1 / size**2
 
 
-def test_holes_leave_something_and_take_something():
+def test_holes_are_neither_empty_nor_complete():
     found = holes.holes(np.random.default_rng(1), 500, 64)
     share = found.mean((1, 2))
     assert share.min() > 0
@@ -148,7 +148,7 @@ def test_batches_are_a_function_of_seed_and_number(folder):
     assert 0.5 < float(known.float().mean()) < 0.9
 
 
-def test_a_jolt_moves_a_face_and_changes_its_light():
+def test_augmentation_shifts_a_face_and_changes_its_brightness():
     x = torch.linspace(0.3, 0.7, 64).expand(5, 3, 64, 64).contiguous()
     moved = [augment(x, np.random.default_rng(seed)) for seed in range(12)]
     for one in moved:

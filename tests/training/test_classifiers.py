@@ -9,12 +9,19 @@ import torch
 from torch.nn import functional as F
 
 from models import checkpoint
-from models.classifiers import AttributeClassifierConfig, DrawingClassifier
-from models.images import downsample, draw_strokes
+from models.classifiers import (
+    MODELS,
+    AttributeClassifier,
+    AttributeClassifierConfig,
+    DrawingClassifier,
+    DrawingClassifierConfig,
+)
+from models.images import downsample, draw_strokes, to_rgb
 from tabs.sketch.examples import EXAMPLES
 from tests.helpers.faces import NAMES, with_random_photos, write_celeba
 from tests.helpers.fake_datasets import write_mnist, write_quickdraw
 from tests.helpers.interrupted_runs import run_interrupted, run_outputs
+from tests.helpers.random_weights import randomized
 from training import train_classifier
 from training.classifiers.config import (
     IGNORED,
@@ -56,6 +63,47 @@ def test_first_strokes_raise_the_probability_of_their_class():
     own = [p[i, CLASSES.index(name)] for i, name in enumerate(EXAMPLES)]
     assert np.median(own) > 2 / len(CLASSES)
     assert len(set(p.argmax(1))) > 4
+
+
+TABLE = {
+    AttributeClassifier: lambda: AttributeClassifier(
+        AttributeClassifierConfig(("Smiling", "Young"), 4)
+    ),
+    DrawingClassifier: lambda: DrawingClassifier(DrawingClassifierConfig(("cat", "sun"))),
+}
+
+
+def test_every_classifier_has_its_row():
+    assert set(MODELS) == set(TABLE)
+
+
+@pytest.mark.parametrize("cls", MODELS)
+def test_a_checkpoint_gives_the_same_network(cls: type, tmp_path: Path):
+    network = TABLE[cls]().half().float()
+    checkpoint.save(tmp_path / "any-classifier", network)
+    again = checkpoint.load(tmp_path / "any-classifier")
+    assert again.config == network.config
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name])
+
+
+@pytest.mark.parametrize("cls", MODELS)
+def test_a_gradient_reaches_every_parameter(cls: type):
+    network = randomized(TABLE[cls]()).train()
+    channels = network.get_parameter(next(iter(network.state_dict()))).shape[1]
+    network(torch.rand(4, channels, 64, 64)).logits.square().mean().backward()
+    assert all(p.grad is not None and p.grad.any() for p in network.parameters())
+
+
+def test_a_face_has_the_same_attributes_at_any_size():
+    classifier = randomized(TABLE[AttributeClassifier](), 0.02)
+    faces = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    logits, features = classifier.predict(faces)
+    large, _ = classifier.predict(faces.repeat(2, 1).repeat(2, 2))
+    np.testing.assert_allclose(logits, large, atol=1e-4)
+    assert features.shape == (3, 128)
+    probabilities = classifier.probabilities(to_rgb(faces))
+    np.testing.assert_allclose(probabilities["Young"], 1 / (1 + np.exp(-logits[:, 1])), atol=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,9 @@ def until_there_is_room(data_dir: Path, run: Path, give: Give, rooms: range) -> 
     raise AssertionError(f"{rooms.stop} bytes are not enough")
 
 
-def test_a_run_on_a_full_disk_stops_and_goes_on(data_dir: Path, tmp_path: Path, small_disk: Path):
+def test_a_run_on_a_full_disk_stops_and_can_resume(
+    data_dir: Path, tmp_path: Path, small_disk: Path
+):
     train_codes.main(config(data_dir, tmp_path / "whole"))
     run = small_disk / "run"
 
@@ -116,7 +118,7 @@ def test_a_run_on_a_full_disk_stops_and_goes_on(data_dir: Path, tmp_path: Path, 
     assert run_outputs(run, "codes-digits") == run_outputs(tmp_path / "whole", "codes-digits")
 
 
-def test_a_run_whose_files_may_not_grow_stops_and_goes_on(
+def test_a_run_at_its_file_size_limit_stops_and_can_resume(
     data_dir: Path, tmp_path: Path, largest_file: Give
 ):
     train_codes.main(config(data_dir, tmp_path / "whole"))
@@ -126,7 +128,7 @@ def test_a_run_whose_files_may_not_grow_stops_and_goes_on(
     assert run_outputs(run, "codes-digits") == run_outputs(tmp_path / "whole", "codes-digits")
 
 
-def test_a_read_only_disk_keeps_all_and_goes_on(data_dir: Path, small_disk: Path):
+def test_a_run_on_a_read_only_disk_loses_nothing_and_can_resume(data_dir: Path, small_disk: Path):
     run = small_disk / "run"
     mount("-o", "remount,size=64m", small_disk)
     train_codes.main(config(data_dir, run))
@@ -142,7 +144,7 @@ def test_a_read_only_disk_keeps_all_and_goes_on(data_dir: Path, small_disk: Path
     assert run_outputs(run, "codes-digits") == before
 
 
-def test_decoded_data_that_finds_no_room_is_no_cache(tmp_path: Path, largest_file: Give):
+def test_a_cache_that_does_not_fit_is_not_kept(tmp_path: Path, largest_file: Give):
     write_quickdraw(tmp_path / "quickdraw")
     cache = tmp_path / "cache"
     largest_file(4096)
@@ -156,7 +158,7 @@ def test_decoded_data_that_finds_no_room_is_no_cache(tmp_path: Path, largest_fil
 
 
 @pytest.mark.parametrize("lack", ["room", "right"])
-def test_a_script_says_it_in_one_sentence(data_dir: Path, tmp_path: Path, lack: str):
+def test_a_script_reports_a_full_disk_in_one_sentence(data_dir: Path, tmp_path: Path, lack: str):
     run = tmp_path / "run"
     run.mkdir(0o500 if lack == "right" else 0o700)
     no_root = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]

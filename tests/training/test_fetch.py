@@ -162,7 +162,7 @@ def test_a_file_arrives_once(remote: Remote, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "version", [{"ETag": '"one"'}, {"ETag": 'W/"one"', "Last-Modified": "Mon, 01 Jun 2026"}]
 )
-def test_goes_on_where_it_broke(
+def test_resumes_where_it_broke(
     remote: Remote, tmp_path: Path, fault: str, version: dict[str, str]
 ) -> None:
     remote.headers, remote.faults = version, [fault, fault]
@@ -175,14 +175,12 @@ def test_goes_on_where_it_broke(
         assert (second, third) == (f"bytes={len(BODY) // 2}-", f"bytes={len(BODY) * 3 // 4}-")
 
 
-def test_a_long_line_of_breaks_is_no_failure_while_bytes_arrive(
-    remote: Remote, tmp_path: Path
-) -> None:
+def test_any_number_of_breaks_is_retried_while_bytes_arrive(remote: Remote, tmp_path: Path) -> None:
     remote.faults = ["cut"] * (3 * module.MAX_TRIES)
     assert fetch(remote.url, tmp_path / "file", progress=False).read_bytes() == BODY
 
 
-def test_goes_on_in_a_later_run_after_ctrl_c(remote: Remote, tmp_path: Path) -> None:
+def test_resumes_in_a_later_run_after_ctrl_c(remote: Remote, tmp_path: Path) -> None:
     remote.faults = ["ctrl-c"]
     with pytest.raises(KeyboardInterrupt):
         fetch(remote.url, tmp_path / "file", progress=False)
@@ -193,7 +191,9 @@ def test_goes_on_in_a_later_run_after_ctrl_c(remote: Remote, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("if_range", [True, False])
-def test_a_changed_file_starts_anew(remote: Remote, tmp_path: Path, if_range: bool) -> None:
+def test_a_changed_file_is_fetched_from_the_start(
+    remote: Remote, tmp_path: Path, if_range: bool
+) -> None:
     remote.faults, remote.if_range = ["ctrl-c"], if_range
     with pytest.raises(KeyboardInterrupt):
         fetch(remote.url, tmp_path / "file", progress=False)
@@ -204,7 +204,7 @@ def test_a_changed_file_starts_anew(remote: Remote, tmp_path: Path, if_range: bo
 @pytest.mark.parametrize(
     ("headers", "can_range"), [({}, True), ({"ETag": 'W/"one"'}, True), ({"ETag": '"one"'}, False)]
 )
-def test_starts_anew_where_it_cannot_go_on(
+def test_starts_over_where_it_cannot_resume(
     remote: Remote, tmp_path: Path, headers: dict[str, str], can_range: bool
 ) -> None:
     remote.headers, remote.ranges, remote.faults = headers, can_range, ["cut"]
@@ -268,7 +268,7 @@ def test_a_refusal_is_final(remote: Remote, tmp_path: Path, refusal: str) -> Non
 
 
 @pytest.mark.parametrize("fault", ["too long", "chunked"])
-def test_a_file_that_stays_short_is_not_kept(remote: Remote, tmp_path: Path, fault: str) -> None:
+def test_an_incomplete_file_is_not_kept(remote: Remote, tmp_path: Path, fault: str) -> None:
     remote.headers, remote.faults = {}, [fault] * 9
     with pytest.raises(FetchError, match=r"cannot fetch .* 5 times in a row"):
         fetch(remote.url, tmp_path / "file", progress=False)
@@ -292,7 +292,7 @@ def test_googles_md5_is_checked_over_both_parts(remote: Remote, tmp_path: Path) 
     assert len(remote.asked) == 2
 
 
-def test_a_part_that_rotted_is_fetched_anew(remote: Remote, tmp_path: Path) -> None:
+def test_a_damaged_part_is_fetched_again(remote: Remote, tmp_path: Path) -> None:
     remote.headers["x-goog-hash"] = google_hash(BODY)
     remote.faults = ["ctrl-c"]
     with pytest.raises(KeyboardInterrupt):
@@ -355,7 +355,7 @@ def test_a_file_in_the_place_of_the_folder(remote: Remote, tmp_path: Path) -> No
         fetch(remote.url, tmp_path / "data" / "file", progress=False)
 
 
-def test_the_bar_counts_what_was_there(
+def test_the_progress_bar_counts_the_resumed_part(
     remote: Remote, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     remote.faults = ["cut"]
@@ -365,7 +365,7 @@ def test_the_bar_counts_what_was_there(
     assert "1.00M/1.00M" in last
 
 
-def test_quickdraw_leaves_what_is_there(remote: Remote, tmp_path: Path) -> None:
+def test_quickdraw_keeps_existing_files(remote: Remote, tmp_path: Path) -> None:
     remote.body = LINE.encode()
     (tmp_path / "cat.ndjson").write_text("mine")
     (tmp_path / "cake.ndjson.gz").write_text("mine too")

@@ -14,13 +14,13 @@ ROOT = Path(__file__).parents[2]
 FEW = kill.Config("codes", kills=3, steps=60)
 
 
-def test_kills_while_it_starts_steps_and_saves_change_nothing():
+def test_kills_during_start_steps_and_saves_change_nothing():
     found = kill.measured(FEW)
     assert found["differ"] == found["left"] == []
     assert found["kills"] == sum(found["where"].values()) == 3
 
 
-def test_twenty_kills_fall_everywhere_and_the_same_ones_each_time():
+def test_twenty_kills_cover_all_moments_and_are_repeatable():
     moments = kill.plan(kill.Config(kills=20))
     assert moments == kill.plan(kill.Config(kills=20))
     assert moments != kill.plan(kill.Config(kills=20, seed=1))
@@ -30,7 +30,7 @@ def test_twenty_kills_fall_everywhere_and_the_same_ones_each_time():
     assert [m.step for m in moments] == sorted(m.step for m in moments)
 
 
-def test_one_bit_of_the_state_is_seen():
+def test_one_changed_bit_of_the_state_changes_the_digest():
     state = {"step": 3, "model": {"w": torch.ones(2, 2)}, "rest": [torch.tensor(0.0), (1, None)]}
     same = {"step": 3, "model": {"w": torch.ones(2, 2)}, "rest": [torch.tensor(0.0), (1, None)]}
     assert kill.digest(state) == kill.digest(same)
@@ -41,7 +41,7 @@ def test_one_bit_of_the_state_is_seen():
     assert len({kill.digest(state | change) for change in changes} - {kill.digest(state)}) == 4
 
 
-def test_a_kill_while_data_is_prepared_leaves_no_process():
+def test_a_kill_during_data_preparation_leaves_no_process():
     script = """
 import os, time
 from training.engine.workers import worker_pool

@@ -32,7 +32,7 @@ from training.publish import Config
 pytestmark = IGNORE_HTTPX_WARNING
 
 
-def test_all_checkpoints_come_back_bit_for_bit(
+def test_published_checkpoints_are_downloaded_bit_for_bit(
     hub_server: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "checkpoints"
@@ -81,7 +81,7 @@ def test_all_checkpoints_come_back_bit_for_bit(
         "POST /api/models/.*/commit/",
     ],
 )
-def test_a_fault_on_the_way_there_is_survived(
+def test_an_upload_survives_one_fault(
     hub_server: FakeHub, root: Path, request_: str, fault: str
 ) -> None:
     hub_server.faults = [(request_, fault)]
@@ -101,7 +101,7 @@ def test_a_fault_on_the_way_there_is_survived(
     )
 
 
-def test_an_upload_that_breaks_in_mid_file_is_sent_again(hub_server: FakeHub, root: Path) -> None:
+def test_an_upload_that_breaks_mid_file_is_repeated(hub_server: FakeHub, root: Path) -> None:
     hub_server.faults = [("PUT /lfs/", "half"), ("PUT /lfs/", "half")]
     publish_root(root)
     assert not hub_server.faults
@@ -110,7 +110,7 @@ def test_an_upload_that_breaks_in_mid_file_is_sent_again(hub_server: FakeHub, ro
     )
 
 
-def test_a_wrong_token_is_one_sentence_and_one_try(
+def test_a_wrong_token_is_one_sentence_after_one_try(
     hub_server: FakeHub, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
@@ -122,7 +122,7 @@ def test_a_wrong_token_is_one_sentence_and_one_try(
     assert not (root / "releases.json").exists()
 
 
-def test_without_a_token_nobody_is_asked(
+def test_without_a_token_no_request_is_sent(
     hub_server: FakeHub, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
@@ -132,7 +132,7 @@ def test_without_a_token_nobody_is_asked(
     assert not hub_server.asked
 
 
-def test_a_run_that_was_stopped_goes_on(hub_server: FakeHub, root: Path) -> None:
+def test_an_interrupted_upload_is_continued(hub_server: FakeHub, root: Path) -> None:
     hub_server.faults = [("POST /api/models/.*/commit/", "500")] * hub.MAX_TRIES
     with pytest.raises(RuntimeError, match=r"answers 500 .*the same command goes on"):
         publish_root(root)
@@ -144,7 +144,7 @@ def test_a_run_that_was_stopped_goes_on(hub_server: FakeHub, root: Path) -> None
     assert same(checkpoint.load("tiny", clone_without_weights(root)), tiny())
 
 
-def test_only_what_changed_is_sent_and_what_is_gone_is_removed(
+def test_only_changed_files_are_sent_and_stale_ones_removed(
     hub_server: FakeHub, root: Path
 ) -> None:
     publish_root(root)
@@ -158,9 +158,7 @@ def test_only_what_changed_is_sent_and_what_is_gone_is_removed(
     assert same(checkpoint.load("tiny", clone_without_weights(root)), tiny(1))
 
 
-def test_a_repository_that_was_lost_is_made_and_pinned_again(
-    hub_server: FakeHub, root: Path
-) -> None:
+def test_a_lost_repository_is_created_and_pinned_again(hub_server: FakeHub, root: Path) -> None:
     publish_root(root)
     hub_server.repos.clear()
     (root / "releases.json").write_text("damaged")
@@ -186,7 +184,7 @@ def test_a_broken_checkpoint_is_not_published(hub_server: FakeHub, root: Path) -
     assert not hub_server.asked
 
 
-def test_the_commands_themselves(hub_server: FakeHub, tmp_path: Path) -> None:
+def test_the_commands_in_another_process(hub_server: FakeHub, tmp_path: Path) -> None:
     """As a user types them: another process, everything from the environment, no stack trace."""
     small = tmp_path / "small"
     shutil.copytree(checkpoint.ROOT / "codes-digits", small / "codes-digits")

@@ -32,7 +32,7 @@ def raw(drawing: Strokes, scale: float, shift: tuple[float, float]) -> Strokes:
     ]
 
 
-def doodle(rng: np.random.Generator, strokes: int = 4) -> list[np.ndarray]:
+def random_strokes(rng: np.random.Generator, strokes: int = 4) -> list[np.ndarray]:
     """Random strokes of 2 to 12 points within the frame."""
     return [rng.integers(0, CANVAS, (2, rng.integers(2, 13))).astype(float) for _ in range(strokes)]
 
@@ -46,14 +46,14 @@ def as_lists(strokes: Sequence[np.ndarray]) -> list[list[list[float]]]:
 
 
 @pytest.mark.parametrize("drawing", [SQUARE, FACE, TENT])
-def test_simplified_drawings_are_taken_as_they_are(drawing: Strokes) -> None:
+def test_simplified_drawings_are_unchanged(drawing: Strokes) -> None:
     fields = {"countrycode": "HR", "timestamp": "2017", "recognized": False, "key_id": None}
     assert as_lists(parse(line(drawing, **fields)).strokes) == drawing
 
 
 @pytest.mark.parametrize("drawing", [SQUARE, FACE, TENT])
 @pytest.mark.parametrize(("scale", "shift"), [(1, (0, 0)), (3.7, (41.3, -900.5)), (0.11, (5, 9))])
-def test_a_raw_drawing_becomes_the_simplified_one(
+def test_a_raw_drawing_is_aligned_and_scaled_as_the_simplified_one(
     drawing: Strokes, scale: float, shift: tuple[float, float]
 ) -> None:
     simplified, found = parse(line(drawing)), parse(line(raw(drawing, scale, shift)))
@@ -126,7 +126,7 @@ def test_malformed_lines_are_counted_and_reported(
     assert f"cat.ndjson: {bad} malformed lines" in caplog.text
 
 
-def test_a_byte_that_is_no_text_costs_its_own_line_at_most(tmp_path: Path) -> None:
+def test_an_invalid_byte_loses_at_most_its_line(tmp_path: Path) -> None:
     good = line(SQUARE).encode() + b"\n"
     (tmp_path / "cat.ndjson").write_bytes(good + b"\xff\xfe\n" + good)
     drawings, bad = read_class(tmp_path, "cat")
@@ -134,11 +134,11 @@ def test_a_byte_that_is_no_text_costs_its_own_line_at_most(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("damage", ["cut off", "flipped bytes", "no gzip"])
-def test_a_damaged_archive_gives_what_can_be_read(
+def test_the_readable_part_of_a_damaged_archive_is_used(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     rng = np.random.default_rng(1)
-    text = "\n".join(line(as_lists(doodle(rng))) for _ in range(400))
+    text = "\n".join(line(as_lists(random_strokes(rng))) for _ in range(400))
     packed = bytearray(gzip.compress(text.encode()))
     if damage == "cut off":
         del packed[len(packed) // 2 :]
@@ -176,9 +176,9 @@ def test_the_split_never_changes(drawing: Strokes, digest: int, split: str) -> N
     assert (found.digest, split_of(found.digest)) == (digest, split)
 
 
-def test_the_split_is_of_the_drawing_alone(tmp_path: Path) -> None:
+def test_the_split_depends_on_the_drawing_alone(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
-    drawings = [as_lists(doodle(rng)) for _ in range(200)]
+    drawings = [as_lists(random_strokes(rng)) for _ in range(200)]
     (tmp_path / "cat.ndjson").write_text(
         "\n".join(line(d, key_id=str(i)) for i, d in enumerate(drawings))
     )
@@ -191,7 +191,7 @@ def test_the_split_is_of_the_drawing_alone(tmp_path: Path) -> None:
 
 def test_the_split_is_90_5_5() -> None:
     rng = np.random.default_rng(3)
-    found = [split_of(parse(line(as_lists(doodle(rng, 2)))).digest) for _ in range(4000)]
+    found = [split_of(parse(line(as_lists(random_strokes(rng, 2)))).digest) for _ in range(4000)]
     for split, share in (("train", 0.9), ("valid", 0.05), ("test", 0.05)):
         assert abs(found.count(split) / len(found) - share) < 4 * np.sqrt(
             share * (1 - share) / 4000

@@ -151,7 +151,7 @@ def test_no_data_is_one_sentence(tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_damaged_state_is_told(tmp_path: Path):
+def test_a_damaged_state_is_refused(tmp_path: Path):
     path = tmp_path / "state.pt"
     save_state(path, {"config": {}, "step": 1})
     whole = path.read_bytes()
@@ -169,7 +169,7 @@ def test_learning_rate_warms_up_and_ends_low():
     assert all(a >= b for a, b in itertools.pairwise(rates[200:]))
 
 
-def test_a_run_begins_with_a_checkpoint_of_its_architecture(tmp_path: Path):
+def test_a_run_starts_from_a_checkpoint_of_its_architecture(tmp_path: Path):
     kept = SketchCompleter(TINY)
     checkpoint.save(tmp_path / "sketch", kept)
     cfg = sketch_plan.Config(init=tmp_path / "sketch", model=TINY)
@@ -193,7 +193,7 @@ def test_the_rate_of_the_last_phase_rises_and_falls_again():
     assert all(a >= b for a, b in itertools.pairwise(rates[50:]))
 
 
-def test_ema_starts_as_the_mean_and_lends_its_weights():
+def test_ema_starts_as_the_mean_and_swaps_its_weights_in():
     network = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.zeros_(network.weight)
     ema = EMA(network)

@@ -62,8 +62,13 @@ def _recipe(name: str, **settings: object) -> Config:
     )
 
 
-FACES = {"kind": "faces", "batch_size": 96, "lr": 1.5e-3, "weight_decay": 0.1}
-FACES |= {"label_smoothing": 0.06}
+FACES = {
+    "kind": "faces",
+    "batch_size": 96,
+    "lr": 1.5e-3,
+    "weight_decay": 0.1,
+    "label_smoothing": 0.06,
+}
 RECIPES = {
     "sketch-classifier": _recipe("sketch-classifier"),
     "digit-classifier": _recipe("digit-classifier", kind="digits"),

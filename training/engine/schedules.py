@@ -18,14 +18,19 @@ def warmup_cosine(step: int, steps: int, peak: float, warmup: int = 200) -> floa
 
 
 class EMA:
-    """Exponential moving average of a network's floating tensors; starts as their plain mean."""
+    """Exponential moving average of a network's parameters; starts as their plain mean.
+
+    Not torch.optim.swa_utils.AveragedModel: its first update copies the parameters instead of
+    averaging them, its decay is fixed when it is made (here it changes with the step), and lending
+    the weights, most of this class, is not part of it.
+    """
 
     def __init__(self, network: nn.Module):
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int, decay: float = 0.999) -> None:
-        """Move towards `network` after optimizer step number `step` (from 0)."""
+        """Move towards `network` after optimizer step number `step`, counted from 0."""
         decay = min(decay, (step + 1) / (step + 10))
         averages, values = list(self.network.parameters()), list(network.parameters())
         torch._foreach_lerp_(averages, [v.detach() for v in values], 1 - decay)
@@ -35,12 +40,12 @@ class EMA:
         return self.network.state_dict()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from `state_dict`."""
+        """Restore `state_dict`."""
         self.network.load_state_dict(state)
 
     @contextmanager
     def in_place_of(self, network: nn.Module) -> Iterator[None]:
-        """Lend `network` the averaged weights for a while."""
+        """Give `network` the averaged weights within the block."""
         own = copy.deepcopy(network.state_dict())
         network.load_state_dict(self.network.state_dict())
         yield

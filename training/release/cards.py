@@ -1,4 +1,4 @@
-"""The card of a release, made of each checkpoint's own README.md and metrics.json."""
+"""The model card of a release, made of each checkpoint's own README.md and metrics.json."""
 
 import json
 import re
@@ -8,12 +8,20 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-# What of a stem's metrics.json goes into the card's metadata: the place, the metric, in words.
+# Figures of a metrics.json for the card's metadata, by demo: path, metric type, metric name.
 FIGURES = {
     "sketch": [
-        ("judged.ours_label.top1", "accuracy", "top-1 of the judge, label known"),
-        ("judged.ours_label.frechet", "frechet", "Fréchet distance in the judge's features"),
-        ("bound_nats.ours_any", "log-likelihood", "log p(whole given half) is at least, nats"),
+        ("judged.ours_label.top1", "accuracy", "top-1 accuracy of a classifier, label given"),
+        (
+            "judged.ours_label.frechet",
+            "frechet",
+            "Fréchet distance of features, label given",
+        ),
+        (
+            "bound_nats.ours_any",
+            "log-likelihood",
+            "bound on log p(drawing | half), nats",
+        ),
         ("spread.ours.diversity", "diversity", "mean pairwise 1 - IoU of added ink"),
     ],
     "inpaint": [
@@ -23,10 +31,10 @@ FIGURES = {
         ("in_the_hole.ours.large.frechet", "frechet", "Fréchet distance, holes of 8-14 %"),
     ],
     "codes": [
-        ("reconstruction.psnr", "psnr", "PSNR of pictures decoded from their codes, dB"),
-        ("perplexity_over_k", "perplexity", "perplexity of the codes in use, over their number"),
-        ("nats_per_code.prior", "cross-entropy", "the prior's nats a code"),
-        ("samples.read_as_asked", "accuracy", "the prior's samples read as the class asked for"),
+        ("reconstruction.psnr", "psnr", "PSNR of reconstructions, dB"),
+        ("perplexity_over_k", "perplexity", "code perplexity / number of codes"),
+        ("nats_per_code.prior", "cross-entropy", "negative log-likelihood of the prior, nats/code"),
+        ("samples.read_as_asked", "accuracy", "class accuracy of the prior's samples"),
     ],
 }
 DATA = {
@@ -35,19 +43,19 @@ DATA = {
     "quickdraw": "Quick, Draw!",
     "sketches": "Quick, Draw!",
     "digits": "MNIST",
-}  # a tag of a checkpoint's card -> its data
-LIMITS = """Small research models of 28 to 128 px. They draw in the manner of their data and inherit
-its prejudices: CelebA shows celebrities, most of them young and of light skin. Nothing that they
-make is evidence of what was there, and no figure here says anything about other data."""
+}  # tag of a checkpoint's card -> data set
+LIMITS = """Small research models of 28 to 128 px. Their samples follow their data and inherit its
+biases: CelebA shows celebrities, most of them young and of light skin. A generated picture is no
+evidence of what a hidden part showed, and no figure here holds for other data."""
 
 
 def release_card(repo_id: str, folders: list[Path], samples: list[str]) -> str:
-    """README.md of the repository: metadata, what made each checkpoint, its own card, samples."""
+    """README.md of the repository: metadata, provenance, samples, all cards."""
     cards = {folder.name: ModelCard.load(folder / "README.md") for folder in folders}
     licences = {(card.data.license, card.data.get("license_name")) for card in cards.values()}
     licence, licence_name = max(licences, key=lambda pair: (pair[0] == "other", str(pair)))
     data = ModelCardData(
-        license=licence,  # the strictest: each folder's own stands in its README.md
+        license=licence,  # the strictest of all; each folder's README.md states its own
         license_name=licence_name,
         library_name="pytorch",
         tags=sorted({"latent-studio", *(tag for card in cards.values() for tag in card.data.tags)}),
@@ -56,11 +64,11 @@ def release_card(repo_id: str, folders: list[Path], samples: list[str]) -> str:
     )
     rows = "\n".join(provenance(folder, cards[folder.name]) for folder in folders)
     parts = [section(name, card.text) for name, card in cards.items()]
-    shown = " ".join(f"![made by these models]({path})" for path in samples)
+    shown = " ".join(f"![samples of these models]({path})" for path in samples)
     text = f"""# Latent Studio
 
-Small latent-variable models to see and touch; a folder each, in half precision, to be loaded with
-the code that made them:
+Small latent-variable models, one folder each, in half precision, to be loaded with the code that
+made them:
 
 ```python
 from models import checkpoint
@@ -68,7 +76,7 @@ from models import checkpoint
 model = checkpoint.load("{folders[0].name}", repo="{repo_id}")
 ```
 
-## What made them
+## Provenance
 
 | checkpoint | licence | command | seed | commit | hardware |
 |---|---|---|---|---|---|
@@ -88,7 +96,7 @@ model = checkpoint.load("{folders[0].name}", repo="{repo_id}")
 
 
 def results(folder: Path, card: ModelCard) -> list[EvalResult]:
-    """The figures of its metrics.json that are there, for the Hub's metadata."""
+    """The figures of a checkpoint's metrics.json for the Hub's metadata."""
     path = folder / "metrics.json"
     measured = json.loads(path.read_bytes()) if path.exists() else {}
     key = next((tag for tag in card.data.tags if tag in DATA), "other")
@@ -115,27 +123,27 @@ def results(folder: Path, card: ModelCard) -> list[EvalResult]:
 
 
 def provenance(folder: Path, card: ModelCard) -> str:
-    """A row of the table: licence, command, seed, commit and hardware, as far as they are known."""
-    command = _said(card, r"Command: `([^`]*)`")
+    """A row of the table: licence, command, seed, commit and hardware, where known."""
+    command = _match(card, r"Command: `([^`]*)`")
     seed = re.search(r"--seed (\d+)", command)
     cells = [
         f"[{folder.name}]({folder.name}/README.md)",
         card.data.get("license_name") or card.data.license,
         f"`{command}`",
-        seed[1] if seed else "the script's own",
+        seed[1] if seed else "default",
         commit(folder / "model.safetensors")[:12],
-        _said(card, r"Hardware: (.*)\."),
+        _match(card, r"Hardware: (.*)\."),
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _said(card: ModelCard, pattern: str) -> str:
+def _match(card: ModelCard, pattern: str) -> str:
     found = re.search(pattern, card.text)
     return found[1] if found else "not recorded"
 
 
 def commit(path: Path) -> str:
-    """The commit that brought this content of a file; words where there is none."""
+    """The commit with this content of a file; "uncommitted" or "unknown" where there is none."""
     git = ["git", "-C", str(path.parent)]
     asked = (["status", "--porcelain"], ["log", "-1", "--format=%H"])
     try:
@@ -149,6 +157,6 @@ def commit(path: Path) -> str:
 
 
 def section(name: str, text: str) -> str:
-    """A checkpoint's own card, its title a level lower."""
+    """A checkpoint's own card under a second-level title."""
     body = re.sub(r"^# .*\n", "", text.strip(), count=1)
     return f"\n## {name}\n\n{body.strip()}\n"
