@@ -8,6 +8,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from models import checkpoint
+
 # Figures of a metrics.json for the card's metadata, by demo: path, metric type, metric name.
 FIGURES = {
     "sketch": [
@@ -30,6 +32,7 @@ FIGURES = {
         ("in_the_hole.ours.large.ssim", "ssim", "SSIM in holes of 8-14 %"),
         ("in_the_hole.ours.large.frechet", "frechet", "Fréchet distance, holes of 8-14 %"),
     ],
+    "classifier": [("accuracy", "accuracy", "accuracy on real data")],
     "codes": [
         ("reconstruction.psnr", "psnr", "PSNR of reconstructions, dB"),
         ("perplexity_over_k", "perplexity", "code perplexity / number of codes"),
@@ -101,7 +104,7 @@ def results(folder: Path, card: ModelCard) -> list[EvalResult]:
     measured = json.loads(path.read_bytes()) if path.exists() else {}
     key = next((tag for tag in card.data.tags if tag in DATA), "other")
     found = []
-    for place, metric, words in FIGURES.get(folder.name.split("-")[0], []):
+    for place, metric, words in FIGURES.get(checkpoint.kind_of(folder.name), []):
         value: Any = measured
         for part in place.split("."):
             value = value.get(part) if isinstance(value, dict) else None
