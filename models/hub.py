@@ -1,7 +1,7 @@
 """Fetch and verify checkpoints from the release on the Hub that releases.json pins.
 
 `releases.json` stands beside the checkpoints and is written by publishing them: a repository on the
-Hub, the commit of the whole release, and the SHA-256 of each file of each checkpoint.
+Hub, the commit of the release, and the SHA-256 of each file of each checkpoint.
 """
 
 import hashlib

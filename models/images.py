@@ -133,7 +133,7 @@ def read_picture(
         too_large = True
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:
         raise ValueError(
-            "This picture cannot be read: send a whole PNG, JPEG, WebP, GIF or BMP file."
+            "This picture cannot be read: send a complete PNG, JPEG, WebP, GIF or BMP file."
         ) from error
     raise ValueError(
         f"This picture is too large: at most {limit // 10**6} megapixels are read. "

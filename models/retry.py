@@ -20,7 +20,7 @@ def retry(
 ) -> T:
     """`task()`, tried again after retryable errors until `max_tries` in a row have failed.
 
-    A try after which `progress()` is larger than ever starts the count anew. The wait before the
+    A try after which `progress()` is larger than ever restarts the count. The wait before the
     second try of a row is `backoff_s`, and doubles each time; `explain` describes the error in the
     log. The last error is raised.
     """

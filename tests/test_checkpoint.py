@@ -315,7 +315,7 @@ class Killed(BaseException):
 def test_a_save_interrupted_anywhere_leaves_a_complete_checkpoint(
     folder: Path, first: int, second: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """Two cut saves in a row, then a whole one; the folder loads after each."""
+    """Two interrupted saves in a row, then a complete one; the folder can be loaded after each."""
     replace = Path.replace
     expected = [tiny(), tiny(1), tiny(2)]
     for seed, cut in ((1, first), (2, second)):

@@ -76,9 +76,9 @@ def test_a_cached_checkpoint_needs_no_network(
     publish_root(root)
     clone = clone_without_weights(root)
     assert same(checkpoint.load("tiny", clone), tiny())
-    asked = len(hub_server.asked)
+    requests = len(hub_server.requests)
     assert same(checkpoint.load("tiny", clone), tiny())
-    assert len(hub_server.asked) == asked
+    assert len(hub_server.requests) == requests
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert same(checkpoint.load("tiny", clone), tiny())
     with pytest.raises(CheckpointError, match=r"cannot fetch .*offline.*or train it"):
@@ -92,7 +92,7 @@ def test_without_a_release_the_error_names_training_and_publishing(
         checkpoint.load("sketch", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"docs/training\.md"):
         checkpoint.load("prior-digits", tmp_path)
-    assert not hub_server.asked
+    assert not hub_server.requests
 
 
 def test_another_repository_is_given_by_argument_or_variable(
@@ -165,5 +165,5 @@ def test_an_unreachable_hub_is_one_sentence(root: Path, monkeypatch: pytest.Monk
     with pytest.raises(CheckpointError, match=r"cannot fetch tiny/.* or train it") as error:
         checkpoint.load("tiny", clone)
     assert "\n" not in str(error.value)
-    with pytest.raises(RuntimeError, match=r"could not publish to .*the same command goes on"):
+    with pytest.raises(RuntimeError, match=r"could not publish to .*the same command continues"):
         publish_root(root)

@@ -99,12 +99,12 @@ def test_a_truncated_or_altered_file_is_one_kind_of_error(kind: str):
         bad = bytearray(sent)
         for at in rng.integers(0, len(sent), 4):
             bad[at] = rng.integers(256)
-        said = "This picture "
+        message = "This picture "
         try:
             images.read_picture(io.BytesIO(bad), 100_000, full_size=True)
         except ValueError as error:
-            said = str(error)
-        assert said.startswith("This picture ")
+            message = str(error)
+        assert message.startswith("This picture ")
 
 
 def nested_exif() -> bytes:

@@ -137,7 +137,7 @@ def main(cfg: Config) -> None:
     except Exception as error:
         raise RuntimeError(
             f"could not publish to {where}: {hub.explain(error)}; what has arrived is kept, and "
-            "the same command goes on"
+            "the same command continues"
         ) from error
     print(f"published: {where} at {revision}")
     if not cfg.space:

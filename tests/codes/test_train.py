@@ -212,7 +212,7 @@ def test_digits_are_read_packed_or_not_and_damage_is_told(data_dir, tmp_path):
     whole = (raw / "t10k-images-idx3-ubyte").read_bytes()
     for bad in (whole[:-1], b"", b"hello, world", whole[:3] + b"\xff" + whole[4:]):
         (raw / "t10k-images-idx3-ubyte").write_bytes(bad)
-        with pytest.raises(ValueError, match="no whole IDX file"):
+        with pytest.raises(ValueError, match="no complete IDX file"):
             mnist.load(tmp_path, "test")
     (raw / "t10k-images-idx3-ubyte").unlink()
     (raw / "t10k-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b broken")

@@ -38,11 +38,11 @@ def open_pages(
     """Opens pages; each must end without a complaint in its console."""
     opened = []
 
-    def come(**how):
+    def open_page(**how):
         opened.append(kind(*who, **how))
         return opened[-1]
 
-    yield come
-    for guest in opened:
-        guest.context.close()
-        assert guest.console_errors == []
+    yield open_page
+    for page in opened:
+        page.context.close()
+        assert page.console_errors == []

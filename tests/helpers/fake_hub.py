@@ -53,7 +53,7 @@ class FakeHub:
     repos: dict[str, Repo] = field(default_factory=dict)
     large: dict[str, bytes] = field(default_factory=dict)
     faults: list[tuple[str, str]] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)  # "METHOD /path"
+    requests: list[str] = field(default_factory=list)  # "METHOD /path"
     bugs: list[BaseException | None] = field(default_factory=list)
     sent: int = 0  # bytes of bodies that were put here, LFS and commits
 
@@ -67,7 +67,7 @@ class FakeHub:
 
     def count(self, pattern: str) -> int:
         """How many requests were like this."""
-        return sum(bool(re.search(pattern, line)) for line in self.asked)
+        return sum(bool(re.search(pattern, line)) for line in self.requests)
 
 
 class Server(ThreadingHTTPServer):
@@ -108,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
         """Break as the fault says, check the token, answer."""
         hub, path = self.server.hub, unquote(urlsplit(self.path).path)
         line = f"{self.command} {path}"
-        hub.asked.append(line)
+        hub.requests.append(line)
         self.broken = hub.fault(line)
         self.close_connection = True
         if self.broken == "half":  # the connection breaks in the middle of what is sent here
@@ -134,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
                     return self.answer({"error": "Repository not found"}, 401, code="RepoNotFound")
                 self.repo, self.parts, self.body = repo, parts, body
                 return method(self)
-        return self.answer({"error": f"the stand-in has no {line}"}, 404)
+        return self.answer({"error": f"the fake Hub has no {line}"}, 404)
 
     def reset(self) -> None:
         """Leave the line at once, as a broken one does."""
@@ -143,7 +143,7 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
     def answer(self, content: object, status: int = 200, code: str = "") -> None:
-        """JSON; `lost` does what was asked and then breaks the line."""
+        """JSON; the fault `lost` does the work and then breaks the connection."""
         if self.broken == "lost":
             return self.reset()
         headers = {"X-Error-Code": code} if code else {}
@@ -158,21 +158,21 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        whole = self.broken not in ("cut", "cut off")
-        self.wfile.write(data if whole else data[: len(data) // 2])
+        complete = self.broken not in ("cut", "cut off")
+        self.wfile.write(data if complete else data[: len(data) // 2])
         self.wfile.flush()
         if self.broken == "cut off":
             self.reset()
 
     def create(self) -> None:
-        said = json.loads(self.body)
-        kind = "spaces/" if said["type"] == "space" else ""
-        if kind and said["sdk"] != "gradio":
+        content = json.loads(self.body)
+        kind = "spaces/" if content["type"] == "space" else ""
+        if kind and content["sdk"] != "gradio":
             return self.answer({"error": "no such sdk"}, 400)
-        name = f"{kind}{said['organization']}/{said['name']}"
+        name = f"{kind}{content['organization']}/{content['name']}"
         is_new = name not in self.server.hub.repos
         if is_new:
-            repo = Repo(said.get("visibility") == "private")
+            repo = Repo(content.get("visibility") == "private")
             repo.commit({".gitattributes": b"*.safetensors filter=lfs\n"})
             self.server.hub.repos[name] = repo
         self.answer({"url": f"{self.server.hub.url}/{name}"}, 200 if is_new else 409)
@@ -230,18 +230,18 @@ class Handler(BaseHTTPRequestHandler):
     def commit(self) -> None:
         files = dict(self.repo.at(self.parts["revision"])[1])
         for line in self.body.decode().splitlines():
-            said = json.loads(line)
-            value = said["value"]
-            if said["key"] == "header" and value.get("parentCommit") not in (
+            content = json.loads(line)
+            value = content["value"]
+            if content["key"] == "header" and value.get("parentCommit") not in (
                 None,
                 self.repo.commits[-1][0],
             ):
                 return self.answer({"error": "the branch has moved"}, 412)
-            if said["key"] == "file":
+            if content["key"] == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
-            elif said["key"] == "lfsFile":
+            elif content["key"] == "lfsFile":
                 files[value["path"]] = self.server.hub.large[value["oid"]]
-            elif said["key"] == "deletedFile":
+            elif content["key"] == "deletedFile":
                 del files[value["path"]]
         self.server.hub.sent += len(self.body)
         sha = self.repo.commit(files)

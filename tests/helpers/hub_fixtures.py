@@ -51,7 +51,7 @@ def publish_root(root: Path, **settings) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Its files, but for the lock that a training leaves there and nobody publishes."""
+    """The files of a checkpoint, without the lock file of a training run."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 

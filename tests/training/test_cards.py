@@ -42,7 +42,7 @@ def test_a_dry_run_lists_everything_and_sends_no_request(
         for line in re.sub(r"  +[\d,]+  ", "  -  ", capsys.readouterr().out).splitlines()
         if re.match(r"[0-9a-f]{64}  ", line)
     )
-    assert not hub_server.asked
+    assert not hub_server.requests
     assert not (root / "releases.json").exists()
     monkeypatch.setenv("HF_TOKEN", fake_hub.TOKEN)
     publish_root(root, space=space)

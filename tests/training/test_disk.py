@@ -176,6 +176,6 @@ def test_a_script_reports_a_full_disk_in_one_sentence(data_dir: Path, tmp_path: 
     assert "Exception ignored" not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
     why = {"room": "File too large", "right": "Permission denied"}[lack]
-    assert re.fullmatch(rf"OSError: could not write \S+: {why}\. .*to go on", last)
+    assert re.fullmatch(rf"OSError: could not write \S+: {why}\. .*to resume", last)
     run.chmod(0o700)
     assert {path.name for path in run.iterdir()} <= {".lock", "metrics.jsonl"}

@@ -129,12 +129,12 @@ def test_without_a_token_no_request_is_sent(
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     with pytest.raises(ValueError, match=r"no token.*`hf auth login`, or set HF_TOKEN"):
         publish_root(root)
-    assert not hub_server.asked
+    assert not hub_server.requests
 
 
 def test_an_interrupted_upload_is_continued(hub_server: FakeHub, root: Path) -> None:
     hub_server.faults = [("POST /api/models/.*/commit/", "500")] * hub.MAX_TRIES
-    with pytest.raises(RuntimeError, match=r"answers 500 .*the same command goes on"):
+    with pytest.raises(RuntimeError, match=r"answers 500 .*the same command continues"):
         publish_root(root)
     assert not (root / "releases.json").exists()
     uploads, sent = hub_server.count("PUT /lfs/"), hub_server.sent
@@ -181,7 +181,7 @@ def test_a_broken_checkpoint_is_not_published(hub_server: FakeHub, root: Path) -
     for name in ("latent-studio", "me/a/b", "https://me/a", "me/"):
         with pytest.raises(ValueError, match=r"is no repository: give --repo-id OWNER/NAME"):
             publish.main(Config(name, checkpoints=root))
-    assert not hub_server.asked
+    assert not hub_server.requests
 
 
 def test_the_commands_in_another_process(hub_server: FakeHub, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_the_commands_in_another_process(hub_server: FakeHub, tmp_path: Path) ->
 
     ask = ["training/publish.py", "--repo-id", REPO, "--checkpoints", str(small)]
     shown = run(*ask, "--dry-run")
-    assert (shown.returncode, hub_server.asked) == (0, [])
+    assert (shown.returncode, hub_server.requests) == (0, [])
     assert "codes-digits/model.safetensors" in shown.stdout
     refused = run(*ask, HF_TOKEN="hf_wrong")
     assert refused.returncode == 1

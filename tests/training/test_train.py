@@ -157,7 +157,7 @@ def test_a_damaged_state_is_refused(tmp_path: Path):
     whole = path.read_bytes()
     for bad in (b"", b"hello", whole[:-9], whole[: len(whole) // 2]):
         path.write_bytes(bad)
-        with pytest.raises(ValueError, match=r"state\.pt is damaged: .* to start anew"):
+        with pytest.raises(ValueError, match=r"state\.pt is damaged: .* to start over"):
             load_state(path, {})
 
 

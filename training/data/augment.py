@@ -12,7 +12,7 @@ MAX_JITTER = 0.15  # of contrast (relative) and of brightness (in [0, 1])
 
 
 def random_shift(x: Float[Tensor, "b c h w"], rng: np.random.Generator) -> Float[Tensor, "b c h w"]:
-    """The whole batch moved by up to 3 px of 64; pixels at the border are repeated."""
+    """The batch moved by up to 3 px of 64; pixels at the border are repeated."""
     step, (h, w) = x.shape[-1] // REFERENCE_SIZE, x.shape[-2:]
     dy, dx = step * (rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, 2) + MAX_SHIFT)
     padded = F.pad(x, 4 * (step * MAX_SHIFT,), mode="replicate")

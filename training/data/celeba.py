@@ -126,8 +126,8 @@ def load(folder: Path, split: Split, cache: Path | None = None, workers: int = 2
         for name in sorted(attributes)
         if part.get(name) == [str(SPLITS[split])] and name in identity
     ]
-    there = {path.name for path in (folder / PHOTOS).iterdir()}
-    present = [name for name in wanted if name in there]
+    on_disk = {path.name for path in (folder / PHOTOS).iterdir()}
+    present = [name for name in wanted if name in on_disk]
     if len(present) < len(wanted):
         log.warning("%s: %d of %d %s photographs", folder, len(present), len(wanted), split)
     if not present:

@@ -43,11 +43,11 @@ def fetch(
     progress: bool = True,
     check: Callable[[Path], None] | None = None,
 ) -> Path:
-    """Download `url` to `destination`, which appears only when it is whole and verified.
+    """Download `url` to `destination`, which appears only when it is complete and verified.
 
-    What has arrived waits in `<destination>.part`, after Ctrl-C too, and the next call goes on from
-    there, or starts anew if the remote file has changed. An existing file is not fetched again.
-    `check` reads the whole file before it gets its name, and refuses it with a ValueError.
+    What has arrived stays in `<destination>.part`, also after Ctrl-C, and the next call resumes
+    from it, or starts over if the remote file has changed. An existing file is not fetched again.
+    `check` validates the complete file before it is renamed, with a ValueError.
     """
     if not url.startswith(("https://", "http://")):
         raise FetchError(f"cannot fetch {url!r}: give an address that starts with https://")
@@ -77,7 +77,7 @@ def fetch(
 def fetch_quickdraw(
     classes: Iterable[str], folder: str | Path, base_url: str | None = None, progress: bool = True
 ) -> list[Path]:
-    """`<class>.ndjson` for each class, but what is there already, gzipped or not, stays.
+    """Fetch `<class>.ndjson` for each class; existing files, gzipped or not, are kept.
 
     The mirror is `base_url`, else the environment's QUICKDRAW_URL, else Google. Malformed lines are
     counted and reported; a file that has no other lines is refused.
@@ -125,12 +125,12 @@ def _persist(url: str, part: Path, note: Path, progress: bool) -> None:
     except _BrokenTransfer as error:
         raise FetchError(
             f"cannot fetch {url}: {error}, {MAX_TRIES} times in a row; check the network and run "
-            "the same command again: it goes on where it stopped"
+            "the same command again: it resumes where it stopped"
         ) from error
 
 
 def _receive(url: str, part: Path, note: Path, progress: bool) -> None:
-    """One try: ask for the bytes that are missing, append them, verify the whole."""
+    """One try: request the missing bytes, append them, verify the file."""
     known = _read(note, url) if part.exists() else {}
     start = part.stat().st_size if known else 0
     headers = {"User-Agent": "latent-studio"}
@@ -148,7 +148,7 @@ def _receive(url: str, part: Path, note: Path, progress: bool) -> None:
         etag = sent.get("ETag", "")
         validator = etag if etag.startswith('"') else sent.get("Last-Modified", "")  # W/ is weak
         resumed = start and re.fullmatch(r"bytes (\d+)-\d+/(\d+)", sent.get("Content-Range", ""))
-        if response.status == 200:  # the whole file: the first try, a changed file, or no ranges
+        if response.status == 200:  # the complete file: first try, changed file, or no ranges
             md5 = re.search(r"md5=([^,\s]+)", ",".join(sent.get_all("x-goog-hash", [])))
             known = {"url": url, "validator": validator, "md5": md5[1] if md5 else ""}
             _drop(part, note)

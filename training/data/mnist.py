@@ -15,7 +15,7 @@ VALID = 5_000  # size of the valid split: the last of the 60,000 for training
 
 
 def download(folder: Path) -> None:
-    """Fetch the four official files into `folder`/MNIST/raw, if they are not there (12 MB)."""
+    """Fetch the four official files into `folder`/MNIST/raw, if they are missing (12 MB)."""
     import_torchvision().datasets.MNIST(folder, download=True)
 
 
@@ -38,7 +38,7 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "n *s"]:
     start = 4 + 4 * rank
     shape = tuple(int.from_bytes(data[i : i + 4], "big") for i in range(4, start, 4))
     if not rank or len(data) != start + int(np.prod(shape, dtype=object)):
-        raise ValueError(f"{path} is no whole IDX file of bytes: fetch it again")
+        raise ValueError(f"{path} is no complete IDX file of bytes: fetch it again")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()
 
 

@@ -56,7 +56,7 @@ def run(main: Callable[[Any], None], config: Any, recipes: Mapping[str, Any] | N
     try:
         main(parse(config, recipes or {}, sys.argv[1:]))
     except KeyboardInterrupt:
-        sys.exit("stopped; start the same command again to go on")
+        sys.exit("stopped; start the same command again to resume")
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

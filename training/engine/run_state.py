@@ -25,7 +25,7 @@ def explain_write_error(path: Path) -> Iterator[None]:
         cause, cure = cause_and_cure(error)
         raise OSError(
             f"could not write {path}: {cause}. What was saved before is untouched; {cure} and "
-            "start the same command again to go on"
+            "start the same command again to resume"
         ) from error
 
 
@@ -66,7 +66,7 @@ def load_state(path: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, LookupError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is damaged: restore it, or remove it to start anew") from error
+        raise ValueError(f"{path} is damaged: restore it, or remove it to start over") from error
     saved = state["config"]
     differ = [f"{k} {saved.get(k)!r}, now {v!r}" for k, v in config.items() if saved.get(k) != v]
     if differ:

@@ -148,11 +148,13 @@ def _match(card: ModelCard, pattern: str) -> str:
 def commit(path: Path) -> str:
     """The commit with this content of a file; "uncommitted" or "unknown" where there is none."""
     git = ["git", "-C", str(path.parent)]
-    asked = (["status", "--porcelain"], ["log", "-1", "--format=%H"])
+    commands = (["status", "--porcelain"], ["log", "-1", "--format=%H"])
     try:
         changed, last = (
-            subprocess.run([*git, *ask, "--", path.name], capture_output=True, check=True).stdout
-            for ask in asked
+            subprocess.run(
+                [*git, *command, "--", path.name], capture_output=True, check=True
+            ).stdout
+            for command in commands
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
