@@ -43,9 +43,10 @@ FLAGS = {
     "sketch": "--steps {most} --critic-steps {some} --sharpen-steps {some} --sharpen-samples 2 "
     "--batch-size 4 --model.fine-channels 4 --model.coarse-channels 8 --model.width 16 "
     "--model.heads 2 --model.context-layers 1 --model.layers 1 --model.max-points 12",
-    "inpaint": "--steps {some} --sharpen-steps {most} --batch-size 4 --penalty-every 2 "
-    "--tutors {data}/tutor {data}/tutor --model.image-size 64 --model.widths 8 8 8 "
-    "--model.detail 8 --model.tail 4 --model.latent-dim 4 --model.condition 8 --model.heads 2",
+    "inpaint": "--steps {some} --gan-steps {most} --batch-size 4 --penalty-every 2 "
+    "--classifiers {data}/tutor {data}/tutor --model.image-size 64 --model.channels 8 8 8 "
+    "--model.refiner-channels 8 --model.head-channels 4 --model.latent-dim 4 "
+    "--model.cond-dim 8 --model.heads 2",
 }
 
 

@@ -1,4 +1,4 @@
-"""What is asked of a fill: attributes on, off or open, or as the photo shows them."""
+"""Attribute conditioning: each attribute of a fill is off, on or unknown (left to the model)."""
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -6,22 +6,21 @@ from torch import Tensor, nn
 
 OFF, ON, UNKNOWN = range(3)
 GLASSES = "Eyeglasses"
-FIRMLY = 0.8  # how much of a wish is made: all of it makes grimaces of small holes
-KEPT = ("Male", "Young", "Smiling")  # what a fill should leave as it was, if it is not told
+PRESERVED = ("Male", "Young", "Smiling")  # a fill keeps these as the photo shows them, unless asked
 
 
-class Reader(nn.Module):
-    """Which attributes a whole face shows, from features (b, features, h, w) of any size."""
+class AttributeHead(nn.Module):
+    """Classifies the attributes of a face from a feature map of any size."""
 
     def __init__(self, features: int, attributes: int):
         super().__init__()
-        side, narrow, hidden = 4, 32, 64
-        self.places = nn.Sequential(nn.AdaptiveAvgPool2d(side), nn.Conv2d(features, narrow, 1))
-        self.head = nn.Sequential(
+        side, reduced, hidden = 4, 32, 64
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(side), nn.Conv2d(features, reduced, 1))
+        self.mlp = nn.Sequential(
             nn.SiLU(),
             nn.Flatten(),
             nn.Dropout(0.3),
-            nn.Linear(narrow * side**2, hidden),
+            nn.Linear(reduced * side**2, hidden),
             nn.SiLU(),
             nn.Dropout(0.2),
             nn.Linear(hidden, attributes),
@@ -29,32 +28,37 @@ class Reader(nn.Module):
 
     def forward(self, h: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         """Logits, in float32."""
-        return self.head(self.places(h)).float()
+        return self.mlp(self.pool(h)).float()
 
 
-def bare(told: Int64[Tensor, "b k"], names: tuple[str, ...]) -> Bool[Tensor, " b"]:
-    """Whether glasses are to go."""
+def removes_glasses(attributes: Int64[Tensor, "b k"], names: tuple[str, ...]) -> Bool[Tensor, " b"]:
+    """Whether each face's glasses are to be removed."""
     if GLASSES not in names:
-        return torch.zeros(len(told), dtype=torch.bool, device=told.device)
-    return told[:, names.index(GLASSES)] == OFF
+        return torch.zeros(len(attributes), dtype=torch.bool, device=attributes.device)
+    return attributes[:, names.index(GLASSES)] == OFF
 
 
-def unasked(told: Int64[Tensor, "b k"], names: tuple[str, ...]) -> Int64[Tensor, "b k"]:
-    """The same with nothing wished for, but for the glasses: these are there or not."""
-    whole = torch.tensor([name == GLASSES for name in names], device=told.device)
-    return torch.where(whole, told, UNKNOWN)
-
-
-def keeping(
-    told: Int64[Tensor, "b k"], names: tuple[str, ...], logits: Float[Tensor, "b k"]
+def null_attributes(
+    attributes: Int64[Tensor, "b k"], names: tuple[str, ...]
 ) -> Int64[Tensor, "b k"]:
-    """Where glasses are to go, the attributes of `KEPT` left open become what the photo shows.
+    """The unconditional attributes that guidance starts from: all unknown except the glasses.
 
-    Who wears glasses looks older to most classifiers; without this a fill makes people younger.
+    Glasses are there or not: half of a pair is no fill.
     """
-    kept = torch.tensor([name in KEPT for name in names], device=told.device)
-    stays = bare(told, names)[:, None] & kept & (told == UNKNOWN)
-    return torch.where(stays, torch.where(logits > 0, ON, OFF), told)
+    is_glasses = torch.tensor([name == GLASSES for name in names], device=attributes.device)
+    return torch.where(is_glasses, attributes, UNKNOWN)
+
+
+def fill_from_photo(
+    attributes: Int64[Tensor, "b k"], names: tuple[str, ...], logits: Float[Tensor, "b k"]
+) -> Int64[Tensor, "b k"]:
+    """Set the unknown `PRESERVED` attributes to the photo's (logit > 0) where glasses are removed.
+
+    Most classifiers see people with glasses as older; without this a fill makes them younger.
+    """
+    preserved = torch.tensor([name in PRESERVED for name in names], device=attributes.device)
+    from_photo = removes_glasses(attributes, names)[:, None] & preserved & (attributes == UNKNOWN)
+    return torch.where(from_photo, torch.where(logits > 0, ON, OFF), attributes)
 
 
 def seeded_noise(count: int, width: int, seed: int) -> Float[Tensor, "n z"]:
@@ -63,8 +67,8 @@ def seeded_noise(count: int, width: int, seed: int) -> Float[Tensor, "n z"]:
     return torch.stack([torch.randn(width, generator=generator) for _ in range(count)])
 
 
-def check(image: Tensor, mask: Tensor, size: int, count: int, temperature: float) -> None:
-    """Refuse what `Inpainter.inpaint` cannot answer, in one sentence."""
+def validate_inputs(image: Tensor, mask: Tensor, size: int, count: int, temperature: float) -> None:
+    """Raise a ValueError, one sentence, for arguments that `Inpainter.inpaint` cannot take."""
     if tuple(image.shape) != (3, size, size) or tuple(mask.shape) != (size, size):
         raise ValueError(
             f"image must be (3, {size}, {size}) and mask ({size}, {size}): "

@@ -1,4 +1,4 @@
-"""Where the glasses on a face are: what has to go when they are taken off, and no more."""
+"""Segmentation of glasses, and the mask that removes them and leaves the eyes."""
 
 import torch
 from jaxtyping import Float
@@ -8,20 +8,20 @@ from torch.nn import functional as F
 from models.blocks import ResBlock, init_convolutions
 from models.face_alignment import UNITS, Region
 
-EYES = Region(14, 0, 47, 64)  # where a hole that is meant for glasses spares what is beside them
-SEEN = -1.0  # a logit: what may be glasses goes, too
-GAP = 4  # px of 128: smaller ones in what is found are closed
-WIDER = 3  # px of 128 that goes around what is found
-LEAST = 0.004  # of a face is glasses, else there are none
-INSIDE = 0.7  # of the glasses lie in a hole that is meant for them
+EYE_BAND = Region(14, 0, 47, 64)  # only here a mask is reduced to the glasses
+LOGIT_THRESHOLD = -1.0  # pixels with a higher logit count as glasses: better too many than too few
+CLOSING_RADIUS_PX = 4  # of a face of 128 px: gaps up to twice that in the segmentation are closed
+DILATION_PX = 3  # of a face of 128 px: margin around the segmented glasses
+MIN_AREA = 0.004  # fraction of the face; a smaller segmentation counts as no glasses
+MIN_OVERLAP = 0.7  # fraction of the glasses that lies in a mask drawn to remove them
 
 
-class GlassesFinder(nn.Module):
-    """A small U-shaped network; sides that 8 divides."""
+class GlassesSegmenter(nn.Module):
+    """A small U-Net (Ronneberger et al. 2015); sides must be multiples of 8."""
 
-    def __init__(self, widths: tuple[int, int, int] = (16, 32, 40)):
+    def __init__(self, channels: tuple[int, int, int] = (16, 32, 40)):
         super().__init__()
-        fine, middle, coarse = widths
+        fine, middle, coarse = channels
         self.stem = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, fine, 3, 1, 1))
         self.down1 = nn.Sequential(nn.SiLU(), nn.Conv2d(fine, middle, 3, 2, 1), ResBlock(middle))
         self.down2 = nn.Sequential(nn.SiLU(), nn.Conv2d(middle, coarse, 3, 2, 1), ResBlock(coarse))
@@ -32,7 +32,7 @@ class GlassesFinder(nn.Module):
         init_convolutions(self)
 
     def forward(self, face: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
-        """Logits of every pixel's being glasses, of faces in [0, 1]."""
+        """Logits of each pixel belonging to glasses; faces in [0, 1]."""
         fine = self.stem(face - face.mean((1, 2, 3), keepdim=True))
         middle = self.down1(fine)
         h = self.down2(middle)
@@ -41,21 +41,27 @@ class GlassesFinder(nn.Module):
         return F.pixel_shuffle(self.out(h), 2).float()
 
 
-def to_go(
+def glasses_mask(
     logits: Float[Tensor, "b 1 h w"], mask: Float[Tensor, "b 1 h w"]
 ) -> Float[Tensor, "b 1 h w"]:
-    """The hole (mask 1) without what is beside the glasses in it, where eyes are.
+    """The mask (1 in the hole), reduced to the segmented glasses within the band of the eyes.
 
-    All of the hole where no glasses are found, or where they are not in it.
+    The segmentation is closed and dilated. A mask stays as it is where no glasses are found, or
+    where they do not lie in it.
     """
     size = mask.shape[-1]
-    gap, wider = (max(1, round(px * size / 128)) for px in (GAP, WIDER))
-    found = F.max_pool2d((logits > SEEN).float(), 2 * gap + 1, 1, gap)
-    found = 1 - F.max_pool2d(1 - found, 2 * gap + 1, 1, gap)
-    top, left, bottom, right = (round(side * size / UNITS) for side in EYES)
-    beside = torch.zeros_like(mask)
-    beside[:, :, top:bottom, left:right] = 1
-    beside = beside * (1 - F.max_pool2d(found, 2 * wider + 1, 1, wider))
-    inside, area = (found * mask).sum((1, 2, 3)), found.sum((1, 2, 3))
-    meant = (inside >= INSIDE * area) & (inside >= LEAST * size**2)
-    return torch.where(meant[:, None, None, None], mask * (1 - beside), mask)
+    closing, dilation = (max(1, round(px * size / 128)) for px in (CLOSING_RADIUS_PX, DILATION_PX))
+    glasses = _dilate((logits > LOGIT_THRESHOLD).float(), closing)
+    glasses = 1 - _dilate(1 - glasses, closing)
+    top, left, bottom, right = (round(side * size / UNITS) for side in EYE_BAND)
+    spared = torch.zeros_like(mask)
+    spared[:, :, top:bottom, left:right] = 1
+    spared = spared * (1 - _dilate(glasses, dilation))
+    overlap, area = (glasses * mask).sum((1, 2, 3)), glasses.sum((1, 2, 3))
+    reduce = (overlap >= MIN_OVERLAP * area) & (overlap >= MIN_AREA * size**2)
+    return torch.where(reduce[:, None, None, None], mask * (1 - spared), mask)
+
+
+def _dilate(mask: Float[Tensor, "b 1 h w"], radius: int) -> Float[Tensor, "b 1 h w"]:
+    """Dilation by a square of side 2 radius + 1."""
+    return F.max_pool2d(mask, 2 * radius + 1, 1, radius)

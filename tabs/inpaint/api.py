@@ -1,4 +1,4 @@
-"""The endpoint of Inpaint: a photo and a rectangle in, PNG files of the photo's own size out."""
+"""The endpoint `/inpaint_face`: photo and rectangle to PNG files of the photo's own size."""
 
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from gradio.utils import get_upload_folder
 from tabs import face_photo
 from tabs.face_photo import FacePhoto, Pixels
 from tabs.image_encoding import encode_png
-from tabs.inpaint import render as inpaint_view
+from tabs.inpaint import render
 from tabs.inpaint.handlers import SMILES, fill
 from tabs.server.uploads import accept_uploads_only
 from tabs.validation import check_choice, uploaded_path, user_error
 
 
-def file(pixels: Pixels, name: str) -> str:
-    """Where the app keeps a picture as a PNG file for an hour."""
+def save_png(pixels: Pixels, name: str) -> str:
+    """The path of a picture as a PNG file, which the app keeps for an hour."""
     return save_bytes_to_cache(encode_png(pixels), name, get_upload_folder())
 
 
@@ -38,8 +38,8 @@ def inpaint_face(
     is [left, top, right, bottom] in its px, a list of such, or the value of the page's pad; every
     pixel outside stays as it is.
     `smile` is "as it comes", "smile" or "no smile", `glasses` "as it comes", "no glasses" or
-    "glasses"; of a rectangle over the eyes "no glasses" replaces just the glasses that are found.
-    `eyes` [[x, y], [x, y]] says where the face is; else the largest one is found. The same `seed`
+    "glasses"; in a rectangle over the eyes "no glasses" replaces only the glasses that are found.
+    `eyes` [[x, y], [x, y]] locates the face; without it the largest one is found. The same `seed`
     gives the same fills, a higher `temperature` varies them more.
     """
     pixels = face_photo.load_photo(uploaded_path(photo))
@@ -57,14 +57,13 @@ def inpaint_face(
             "No face was found in this photo: say where the eyes are, [[x, y], [x, y]]."
         )
     face = FacePhoto(photo["path"], transform)
-    hole, made = fill(pixels, face, pad, smile, glasses, count, temperature, seed)
-    fills = range(made.squares.shape[1])
-    results = [inpaint_view.pasted(pixels, hole, made, 0, i) for i in fills]
-    files = [file(result, f"fill-{i + 1:02}.png") for i, result in enumerate(results)]
-    return [gr.FileData(path=f, orig_name=Path(f).name).model_dump() for f in files]
+    mask, fills = fill(pixels, face, pad, smile, glasses, count, temperature, seed)
+    results = [render.composite(pixels, mask, fills, 0, i) for i in range(fills.crops.shape[1])]
+    files = [save_png(result, f"fill-{i + 1:02}.png") for i, result in enumerate(results)]
+    return [gr.FileData(path=path, orig_name=Path(path).name).model_dump() for path in files]
 
 
 def build() -> None:
-    """The endpoint."""
+    """Register the endpoint."""
     gr.api(inpaint_face, api_name="inpaint_face", concurrency_id="model")
     accept_uploads_only(Context.root_block, "inpaint_face")

@@ -1,4 +1,4 @@
-"""From a photo, a hole and wishes to fills, with every argument checked."""
+"""From a photo, a mask and settings to fills; every argument is checked."""
 
 from tabs import model_cache
 from tabs.components import face_editor
@@ -8,8 +8,15 @@ from tabs.validation import MAX_SEED, check_choice, check_number, user_error
 
 SMILES = ("as it comes", "smile", "no smile", "side by side")
 GLASSES = ("as it comes", "no glasses", "glasses")
-WISHES = {"as it comes": None, "smile": True, "no smile": False}
-MAX_COUNT, MAX_TEMPERATURE, MAX_TRAINED = 16, 2.0, 0.30
+ATTRIBUTE_VALUES = {
+    "as it comes": None,
+    "smile": True,
+    "no smile": False,
+    "glasses": True,
+    "no glasses": False,
+}
+MAX_COUNT, MAX_TEMPERATURE = 16, 2.0
+MAX_TRAINED_AREA = 0.30  # fraction of the crop: the largest rectangles in training
 
 
 def fill(
@@ -22,11 +29,11 @@ def fill(
     temperature: float,
     seed: int,
 ) -> tuple[Mask, Fills]:
-    """The hole, and `count` fills a wish about the smile from one noise; arguments are checked.
+    """The mask, and `count` fills, twice as many from the same noise for "side by side".
 
-    `pad` holds what was erased, as `face_editor.parse_mask` reads it.
+    `pad` holds rectangles and strokes, as `face_editor.parse_mask` reads them.
     """
-    hole = face_editor.parse_mask(pad, photo)
+    mask = face_editor.parse_mask(pad, photo)
     smile = check_choice(smile, "Smile", SMILES)
     glasses = check_choice(glasses, "Glasses", GLASSES)
     count = check_number(count, "Count", 1, MAX_COUNT, whole=True)
@@ -40,42 +47,37 @@ def fill(
     from models import face_alignment
 
     transform, size = face_alignment.SimilarityTransform(*face.transform), model.config.image_size
-    square = face_alignment.crop(Image.fromarray(photo), transform, size)
-    mask = face_alignment.crop_mask(hole, transform, size)
-    if not mask.any():
+    crop = face_alignment.crop(Image.fromarray(photo), transform, size)
+    crop_mask = face_alignment.crop_mask(mask, transform, size)
+    if not crop_mask.any():
         raise user_error("The hole lies beside the face: drag a rectangle over a part of the face.")
-    if mask.all():
-        raise user_error("The hole covers the whole face: leave something to go on from.")
+    if crop_mask.all():
+        raise user_error("The hole covers the whole face: leave a part of it visible.")
     titles = ["smile", "no smile"] if smile == "side by side" else [smile]
-    without = {"as it comes": None, "no glasses": False, "glasses": True}[glasses]
+    smiles = [ATTRIBUTE_VALUES[title] for title in titles]
+    settings = (ATTRIBUTE_VALUES[glasses], count, temperature, seed)
     try:
-        made = [
-            model.inpaint(square, mask, WISHES[title], without, count, temperature, seed)
-            for title in titles
-        ]
+        faces, effective_mask = model.inpaint_each(crop, crop_mask, smiles, *settings)
     except ValueError as error:
         raise user_error(str(error)) from error
-    squares = torch.stack(made).cpu()
-    said = [judged(classifier.probabilities(row)) for row in squares]
-    filled = model.hole(square, mask, without)
-    share = float(filled.mean())
+    area = float(effective_mask.mean())
     warning = (
-        f"The hole takes {share:.0%} of the face's square; the model was trained on at most "
-        f"{MAX_TRAINED:.0%}, so expect less."
+        f"The hole takes {area:.0%} of the face's square; the model was trained on at most "
+        f"{MAX_TRAINED_AREA:.0%}, so expect less."
     )
-    return hole, Fills(
+    return mask, Fills(
         face,
         {name: pad[name] for name in ("holes", "strokes", "brush") if name in pad},
         titles,
-        (squares * 255).round().byte().numpy(),
-        said,
-        f"Before: {judged(classifier.probabilities(square[None]))[0]}.",
-        warning if share > MAX_TRAINED else "",
-        None if torch.equal(filled, mask) else filled.cpu().numpy() > 0,
+        (faces.cpu() * 255).round().byte().numpy(),
+        [describe(classifier.probabilities(row)) for row in faces],
+        f"Before: {describe(classifier.probabilities(crop[None]))[0]}.",
+        warning if area > MAX_TRAINED_AREA else "",
+        None if torch.equal(effective_mask, crop_mask) else effective_mask.cpu().numpy() > 0,
     )
 
 
-def judged(probabilities: dict[str, list[float]]) -> list[str]:
-    """What a separate classifier sees in each face."""
+def describe(probabilities: dict[str, list[float]]) -> list[str]:
+    """A classifier's probabilities of a smile and of glasses, a text for each face."""
     pairs = zip(probabilities["Smiling"], probabilities["Eyeglasses"], strict=True)
     return [f"smile {smile:.0%}, glasses {glasses:.0%}" for smile, glasses in pairs]

@@ -2,7 +2,7 @@
 
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import gradio as gr
@@ -15,7 +15,7 @@ from models.codes.prior import CodesPrior, CodesPriorConfig
 from models.codes.vqvae import VQVAE, VQVAEConfig
 from models.images import rasterise
 from models.inpaint.attributes import seeded_noise
-from models.inpaint.model import InpaintConfig
+from models.inpaint.model import InpaintConfig, InpaintSample
 from tabs import model_cache
 from tabs.sketch.tab import LABELS
 
@@ -62,27 +62,27 @@ class FakeInpaintModel(nn.Module):
 
     config = InpaintConfig(64)
 
-    def inpaint(
+    def inpaint_each(
         self,
         image: Tensor,
         mask: Tensor,
-        smile: bool | None = None,
+        smiles: Sequence[bool | None],
         glasses: bool | None = None,
         count: int = 4,
         temperature: float = 1.0,
         seed: int = 0,
-    ) -> Tensor:
-        """`count` pictures; glasses are blue, and their absence is red."""
+    ) -> InpaintSample:
+        """`count` pictures for each of `smiles`; glasses are blue, and their absence is red."""
         noise = seeded_noise(count, 3, seed) * 0.1 * temperature
-        colour = 0.5 + noise + (0.0 if smile is None else 0.2 if smile else -0.2)
-        if glasses is not None:
-            colour[:, 2 if glasses else 0] += 0.2
-        hole = self.hole(image, mask, glasses)
-        return torch.where(hole > 0, colour.clamp(0, 1)[:, :, None, None], image)
-
-    def hole(self, image: Tensor, mask: Tensor, glasses: bool | None) -> Tensor:
-        """Glasses are what is red."""
-        return mask * (image[0] > 0.9) if glasses is False and (image[0] > 0.9).any() else mask
+        if glasses is False and (image[0] > 0.9).any():  # what is red counts as glasses
+            mask = mask * (image[0] > 0.9)
+        rows = []
+        for smile in smiles:
+            colour = 0.5 + noise + (0.0 if smile is None else 0.2 if smile else -0.2)
+            if glasses is not None:
+                colour[:, 2 if glasses else 0] += 0.2
+            rows.append(torch.where(mask > 0, colour.clamp(0, 1)[:, :, None, None], image))
+        return InpaintSample(torch.stack(rows), mask)
 
 
 class FakeAttributeClassifier(nn.Module):

@@ -1,18 +1,16 @@
-"""Laws of the inpainting networks, of their losses and of the critic."""
+"""Laws of the inpainting networks."""
 
-import numpy as np
+from dataclasses import replace
+
 import pytest
 import torch
 
 from models import checkpoint
-from models.classifiers import AttributeClassifier, AttributeClassifierConfig
-from models.inpaint.attributes import FIRMLY, OFF, ON, UNKNOWN, keeping, seeded_noise
+from models.inpaint.attributes import OFF, ON, UNKNOWN, fill_from_photo, seeded_noise
 from models.inpaint.cvae import FaceCVAE, FaceCVAEConfig
 from models.inpaint.model import MODELS, InpaintConfig, Inpainter
 from tests.helpers.random_weights import randomized
-from training.inpaint import discriminator
-from training.inpaint.discriminator import FaceCritic
-from training.perceptual import perceptual_loss
+from training.inpaint.losses import hole_l1
 
 NAMES = ("Smiling", "Eyeglasses", "Male", "Young")
 TINY = InpaintConfig(64, NAMES, (8, 8, 16), 8, 4, 6, 16, 2)
@@ -36,11 +34,11 @@ def batch(count: int = 4, size: int = 64) -> tuple[torch.Tensor, torch.Tensor, t
     """Faces, holes, attributes."""
     generator = torch.Generator().manual_seed(2)
     x = torch.rand(count, 3, size, size, generator=generator)
-    told = torch.randint(0, 3, (count, len(NAMES)), generator=generator)
-    return x, hole(size).expand(count, 1, size, size), told
+    attributes = torch.randint(0, 3, (count, len(NAMES)), generator=generator)
+    return x, hole(size).expand(count, 1, size, size), attributes
 
 
-def test_every_model_has_its_row():
+def test_every_model_has_a_test_case():
     assert set(MODELS) == set(TABLE)
 
 
@@ -57,22 +55,23 @@ def test_a_checkpoint_gives_the_same_network(cls, tmp_path):
 @pytest.mark.parametrize("cls", MODELS)
 def test_a_gradient_reaches_every_parameter(cls):
     model = randomized(TABLE[cls]()).train()
-    x, mask, told = batch()
+    x, mask, attributes = batch()
     if cls is Inpainter:
-        out = model(x, mask, told, free=2)
+        out = model(x, mask, attributes, n_prior=2)
         loss = out.logits.square().mean() + out.posterior.kl(out.prior).mean()
-        loss = loss + model.read(x, mask).square().mean() + model.finder(x).square().mean()
+        loss = loss + model.predict_attributes(x, mask).square().mean()
+        loss = loss + model.glasses_segmenter(x).square().mean()
     else:
-        out = model((x * (1 - mask))[:, :, :32, :32], told[:, :2])
+        out = model((x * (1 - mask))[:, :, :32, :32], attributes[:, :2])
         loss = out.logits.square().mean() + out.posterior.kl().mean()
     loss.backward()
     silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-    assert not [name for name in silent if name != "label.weight"]
-    for name in silent:  # a table has no gradient in the rows that nobody asked for
+    assert not [name for name in silent if name != "label_embed.weight"]
+    for name in silent:  # an embedding has no gradient in rows that the batch lacks
         assert model.get_parameter(name).grad is not None
 
 
-def test_outside_the_hole_every_bit_stays():
+def test_pixels_outside_the_hole_are_unchanged_bit_for_bit():
     model, x, mask = randomized(Inpainter(TINY)), face(), hole()
     fills = model.inpaint(x, mask, count=5)
     kept = (mask == 0).expand(5, 3, -1, -1)
@@ -82,7 +81,7 @@ def test_outside_the_hole_every_bit_stays():
     assert fills.max() <= 1
 
 
-def test_what_is_under_the_hole_makes_no_difference():
+def test_hidden_pixels_do_not_influence_a_fill():
     model, x, mask = randomized(Inpainter(TINY)), face(), hole()
     other = torch.where(mask > 0, 1 - x, x)
     for glasses in (None, True):
@@ -91,45 +90,53 @@ def test_what_is_under_the_hole_makes_no_difference():
 
 
 @pytest.mark.parametrize("smile", [True, False, None])
-def test_where_glasses_go_the_person_stays_as_the_photo_shows_them(smile):
+def test_removing_glasses_sets_unknown_attributes_from_the_photo(smile):
     model, x, mask = randomized(Inpainter(TINY)).eval(), face(), hole()
-    model.finder.out[-1].bias.data -= 100  # finds no glasses, so all of the hole is filled
-    images, seen = [x, torch.where(mask > 0, 1 - x, x), torch.where(mask > 0, 0.0, x)], set()
-    with torch.no_grad():  # an untrained network would read the same from all
-        model.reader.head[-1].bias -= model.read(
+    model.glasses_segmenter.out[-1].bias.data -= 100  # no glasses: all of the hole is filled
+    images, seen, scale = (
+        [x, torch.where(mask > 0, 1 - x, x), torch.where(mask > 0, 0.0, x)],
+        set(),
+        TINY.attribute_scale,
+    )
+    with torch.no_grad():  # an untrained network would predict the same for all
+        model.attribute_head.mlp[-1].bias -= model.predict_attributes(
             torch.stack(images), mask.expand(3, 1, 64, 64)
         ).mean(0)
     for image in images:
         with torch.no_grad():
-            shown = (model.read(image[None], mask[None, None])[0] > 0).long()
+            shown = (model.predict_attributes(image[None], mask[None, None])[0] > 0).long()
         shown[1] = OFF
         shown[0] = shown[0] if smile is None else int(smile)
         with torch.inference_mode():
             context = model.context(image[None], mask[None, None])
-            none = torch.tensor([[UNKNOWN, OFF, UNKNOWN, UNKNOWN]])
-            wishes = torch.lerp(model.wishes(none), model.wishes(shown[None]), FIRMLY)
-            z = model.prior(context, wishes).sample(seeded_noise(4, TINY.latent_dim, 0))
-            logits = model.decode(z, context.shared(4), wishes.expand(4, -1))
+            null = torch.tensor([[UNKNOWN, OFF, UNKNOWN, UNKNOWN]])
+            attr = torch.lerp(
+                model.embed_attributes(null), model.embed_attributes(shown[None]), scale
+            )
+            z = model.prior(context, attr).sample(seeded_noise(4, TINY.latent_dim, 0))
+            logits = model.decode(z, context.expand(4), attr.expand(4, -1))
             expected = torch.where(mask > 0, logits.sigmoid(), image)
         torch.testing.assert_close(model.inpaint(image, mask, smile, False), expected)
         seen.add(tuple(shown.tolist()))
     assert smile is not None or len(seen) > 1
 
 
-def test_only_what_is_open_is_read_and_only_where_glasses_go():
+def test_only_unknown_attributes_come_from_the_photo_and_only_if_glasses_are_removed():
     rng = torch.Generator().manual_seed(0)
-    told = torch.randint(0, 3, (200, 4), generator=rng)
+    attributes = torch.randint(0, 3, (200, 4), generator=rng)
     logits = torch.randn(200, 4, generator=rng)
-    found = keeping(told, NAMES, logits)
-    for before, after, row in zip(told.tolist(), found.tolist(), logits.tolist(), strict=True):
+    found = fill_from_photo(attributes, NAMES, logits)
+    for before, after, row in zip(
+        attributes.tolist(), found.tolist(), logits.tolist(), strict=True
+    ):
         for i, name in enumerate(NAMES):
-            read = before[1] == OFF and before[i] == UNKNOWN and name != "Eyeglasses"
-            assert after[i] == ((ON if row[i] > 0 else OFF) if read else before[i])
-    bald = torch.zeros(2, 1, dtype=torch.long)
-    assert torch.equal(keeping(bald, ("Smiling",), torch.ones(2, 1)), bald)
+            from_photo = before[1] == OFF and before[i] == UNKNOWN and name != "Eyeglasses"
+            assert after[i] == ((ON if row[i] > 0 else OFF) if from_photo else before[i])
+    no_glasses = torch.zeros(2, 1, dtype=torch.long)
+    assert torch.equal(fill_from_photo(no_glasses, ("Smiling",), torch.ones(2, 1)), no_glasses)
 
 
-def test_a_seed_gives_the_same_fills_whatever_their_number():
+def test_a_seed_gives_the_same_fills_for_any_count():
     model, x, mask = randomized(Inpainter(TINY)), face(), hole()
     few, many = model.inpaint(x, mask, count=2, seed=5), model.inpaint(x, mask, count=9, seed=5)
     torch.testing.assert_close(few, many[:2], atol=1e-5, rtol=0)
@@ -137,40 +144,43 @@ def test_a_seed_gives_the_same_fills_whatever_their_number():
     assert (few - model.inpaint(x, mask, count=2, seed=6)).abs().max() > 1e-3
 
 
-def test_cold_fills_are_all_alike_and_heat_spreads_them():
+def test_diversity_grows_with_the_temperature():
     model, x, mask = randomized(Inpainter(TINY)), face(), hole()
     spread = [model.inpaint(x, mask, count=6, temperature=t).std(0).max() for t in (0.0, 0.5, 1.0)]
     assert spread[0] < 1e-5 < spread[1] < spread[2]
 
 
-def test_each_wish_changes_the_fill():
+def test_each_attribute_changes_the_fill():
     model, x, mask = randomized(Inpainter(TINY)), face(), hole()
     fills = [
         model.inpaint(x, mask, smile=smile, glasses=glasses, count=1)
         for smile in (True, False, None)
         for glasses in (True, False, None)
-        if (smile, glasses) != (None, False)  # then the smile is the one that the photo shows
+        if (smile, glasses) != (None, False)  # then the smile comes from the photo
     ]
     for i, one in enumerate(fills):
         for other in fills[:i]:
             assert (one - other).abs().max() > 1e-4
 
 
-def test_the_network_does_not_care_about_the_size():
+def test_the_network_takes_other_sizes():
     model = randomized(Inpainter(TINY))
     for size in (96, 128):
-        x, mask, told = batch(size=size)
-        assert model(x, mask, told).logits.shape == x.shape
+        x, mask, attributes = batch(size=size)
+        assert model(x, mask, attributes).logits.shape == x.shape
 
 
-def test_free_rows_are_filled_from_the_prior_and_the_others_from_the_posterior():
+def test_the_last_rows_are_sampled_from_the_prior_the_others_from_the_posterior():
     model = randomized(Inpainter(TINY))
-    x, mask, told = batch()
+    x, mask, attributes = batch()
     noise = seeded_noise(4, 6, 0)
     with torch.inference_mode():
-        bound, mixed = model(x, mask, told, noise), model(x, mask, told, noise, free=1)
-        context, wishes = model.context(x, mask), model.wishes(told)
-        free = model.decode(model.prior(context, wishes).sample(noise), context, wishes)
+        bound, mixed = (
+            model(x, mask, attributes, noise),
+            model(x, mask, attributes, noise, n_prior=1),
+        )
+        context, attr = model.context(x, mask), model.embed_attributes(attributes)
+        free = model.decode(model.prior(context, attr).sample(noise), context, attr)
     torch.testing.assert_close(bound.logits[:3], mixed.logits[:3])
     torch.testing.assert_close(free[3:], mixed.logits[3:])
 
@@ -183,12 +193,12 @@ BAD = {
     "no hole": (dict(mask=torch.zeros(64, 64)), "a hole"),
     "nothing around": (dict(mask=torch.ones(64, 64)), "something around it"),
     "no fills": (dict(count=0), "count must be 1 to 64: 0"),
-    "heat": (dict(temperature=float("nan")), "temperature must be 0 to 10"),
+    "a temperature of NaN": (dict(temperature=float("nan")), "temperature must be 0 to 10"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_filled_is_refused_in_a_sentence(name):
+def test_invalid_inputs_raise_one_sentence(name):
     change, text = BAD[name]
     with pytest.raises(ValueError, match=text):
         Inpainter(TINY).inpaint(**({"image": face(), "mask": hole()} | change))
@@ -198,99 +208,63 @@ def test_one_batch_overfits():
     torch.manual_seed(0)
     model = Inpainter(TINY)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    x, mask, told = batch()
+    x, mask, attributes = batch()
     losses = []
     for _ in range(150):
-        out = model(x, mask, told)
-        drawn = torch.lerp(x, out.logits.sigmoid(), mask)
-        losses.append(discriminator.hole_l1(drawn, x, mask).mean())
+        out = model(x, mask, attributes)
+        filled = torch.lerp(x, out.logits.sigmoid(), mask)
+        losses.append(hole_l1(filled, x, mask).mean())
         optimizer.zero_grad()
         losses[-1].backward()
         optimizer.step()
     assert float(losses[-1].detach()) < 0.6 * float(losses[0].detach())
 
 
-def test_losses_in_the_hole_are_those_of_brute_force():
-    x, mask, _ = batch(3)
-    drawn = (x + 0.3 * mask * torch.rand_like(x)).clamp(0, 1)
-    by_hand = [
-        np.mean([abs(float(d - r)) for d, r, m in zip(*_in_hole(a, b, c), strict=True) if m])
-        for a, b, c in zip(drawn, x, mask, strict=True)
-    ]
-    found = discriminator.hole_l1(drawn, x, mask)
-    torch.testing.assert_close(found, torch.tensor(by_hand).float(), atol=1e-5, rtol=1e-4)
-    assert (perceptual_loss([x, 2 * x], [x, 2 * x]) == 0).all()
-    twice = perceptual_loss([2 * x], [x])
-    torch.testing.assert_close(twice, torch.ones(3))
-
-
-def _in_hole(*parts: torch.Tensor) -> list[torch.Tensor]:
-    return [part.expand(3, -1, -1).flatten() for part in parts]
-
-
-def test_wishes_count_where_they_may():
-    logits, asked = torch.randn(5, 2), torch.rand(5, 2) > 0.5
-    counts = torch.tensor([[1, 0]] * 5).bool()
-    sure = torch.tensor([1.5, 9.0])
-    far = [
-        1.5 - (1 if a else -1) * float(x) for x, a in zip(logits[:, 0], asked[:, 0], strict=True)
-    ]
-    expected = torch.tensor(np.mean([max(0.0, each) for each in far])).float()
-    torch.testing.assert_close(discriminator.wish_loss(logits, asked, counts, sure), expected)
-    assert discriminator.wish_loss(logits, asked, counts & False, sure) == 0
-
-
-def test_a_face_that_stays_the_same_costs_nothing():
-    before, counts = torch.randn(4, 2), torch.tensor([[1, 0], [1, 1], [0, 0], [0, 1]]).bool()
-    assert discriminator.kept_loss(before, before, counts) == 0
-    other = before.clone()
-    other[1] += 1
-    p = before[1].sigmoid().double()
-    q = other[1].sigmoid().double()
-    divergence = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
-    found = discriminator.kept_loss(other, before, counts)
-    torch.testing.assert_close(found.double(), divergence.sum() / 4, rtol=1e-3, atol=1e-6)
-    other[2] -= 5
-    assert discriminator.kept_loss(other, before, counts) == found
-
-
-class Plane(torch.nn.Module):
-    """A critic whose score is w . face + c mask . face^2, so that its gradient is known."""
-
-    def __init__(self):
-        super().__init__()
-        self.w = torch.nn.Parameter(
-            torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(4))
-        )
-
-    def score(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return (self.w * x + mask * x**2).sum((1, 2, 3))
-
-
-def test_the_penalty_is_the_gradients_square():
-    critic, (x, mask, _) = Plane(), batch(2)
-    expected = (critic.w + 2 * mask * x).square().sum((1, 2, 3)).mean()
-    found = discriminator.gradient_penalty(critic.score, x, mask)
-    torch.testing.assert_close(found, expected)
-    found.backward()
-    by_hand = 2 * (critic.w + 2 * mask * x).mean(0)
-    torch.testing.assert_close(critic.w.grad, by_hand.detach())
-
-
-def test_the_score_listens_to_the_places_of_the_hole_only():
-    x, mask, _ = batch(2)
-    classifier = AttributeClassifier(AttributeClassifierConfig(("Smiling", "Young"), 4))
-    out = FaceCritic(64, (4, 8, 16), (8, 8, 8))(x, mask, classifier(x).feature_maps)
-    places = torch.zeros(2, 1, 8, 8)
-    places[:, :, 0, 7] = 100
-    score = discriminator.CriticOutput(places, torch.zeros(2)).score(batch(2, 64)[1])
-    assert (score == 0).all()
-    assert out.whole.shape == (2,)
-
-
 @pytest.mark.parametrize("state", [OFF, ON, UNKNOWN])
-def test_wishes_are_one_of_three(state):
+def test_the_embedding_is_a_sum_of_columns(state):
     model = randomized(Inpainter(TINY))
-    told = torch.tensor([[state, UNKNOWN, UNKNOWN, UNKNOWN]])
-    columns = model.wish.weight[:, [state, *(3 * i + UNKNOWN for i in (1, 2, 3))]].sum(1)
-    torch.testing.assert_close(model.wishes(told)[0], columns)
+    attributes = torch.tensor([[state, UNKNOWN, UNKNOWN, UNKNOWN]])
+    columns = model.attr_embed.weight[:, [state, *(3 * i + UNKNOWN for i in (1, 2, 3))]].sum(1)
+    torch.testing.assert_close(model.embed_attributes(attributes)[0], columns)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0])
+def test_attribute_scale_interpolates_from_unconditional_to_conditional_sampling(scale):
+    model = randomized(Inpainter(replace(TINY, attribute_scale=scale)))
+    x, mask, noise = face(), hole(), seeded_noise(2, TINY.latent_dim, 0)
+    attributes = torch.tensor([[ON, ON, OFF, UNKNOWN]])
+    null = torch.tensor([[UNKNOWN, ON, UNKNOWN, UNKNOWN]])  # glasses are never interpolated
+    with torch.inference_mode():
+        attr = scale * model.embed_attributes(attributes)
+        attr = (attr + (1 - scale) * model.embed_attributes(null)).expand(2, -1)
+        context = model.context(x[None], mask[None, None]).expand(2)
+        logits = model.decode(model.prior(context, attr).sample(noise), context, attr)
+        expected = torch.where(mask > 0, logits.sigmoid(), x)
+    batch = (part.expand(2, -1, -1, -1) for part in (x[None], mask[None, None]))
+    found = model.sample(*batch, attributes.expand(2, -1), noise)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("glasses", [None, True, False])
+def test_inpaint_each_equals_single_calls_and_returns_the_effective_mask(glasses):
+    model, x, mask = randomized(Inpainter(TINY)), face(), hole()
+    smiles = (True, False, None)
+    sample = model.inpaint_each(x, mask, smiles, glasses, count=3, seed=2)
+    for faces, smile in zip(sample.faces, smiles, strict=True):
+        assert torch.equal(faces, model.inpaint(x, mask, smile, glasses, count=3, seed=2))
+    attributes = torch.tensor([[UNKNOWN, OFF if glasses is False else UNKNOWN, UNKNOWN, UNKNOWN]])
+    expected = model.effective_mask(x[None], mask[None, None], attributes)[0, 0]
+    assert torch.equal(sample.mask, expected)
+    changed = (sample.faces != x).any(2).flatten(0, 1).any(0)
+    assert not (changed & (sample.mask == 0)).any()
+
+
+def test_the_glasses_are_segmented_once_and_the_face_encoded_once():
+    model, x, mask = randomized(Inpainter(TINY)), face(), hole()
+    calls = []
+    for module in (model.glasses_segmenter, model.posterior_net, model.stem):
+        module.register_forward_hook(lambda module, *_: calls.append(module))
+    model.inpaint_each(x, mask, (True, False), glasses=False)
+    assert calls.count(model.glasses_segmenter) == 1
+    assert calls.count(model.posterior_net) == 1
+    assert calls.count(model.stem) == 1

@@ -12,8 +12,7 @@ from models import face_alignment
 from tabs import face_photo, model_cache
 from tabs.components import face_editor
 from tabs.face_photo import FacePhoto
-from tabs.inpaint import handlers as inpaint_fill
-from tabs.inpaint import render as inpaint_view
+from tabs.inpaint import handlers, render
 from tabs.inpaint import tab as inpaint
 from tests.helpers.fake_models import NOISE, load, serving
 from tests.inpaint.test_face_finder import drawn_face
@@ -22,7 +21,7 @@ pytestmark = NOISE
 EYES = ((160.4, 181.3), (239.6, 181.3))
 TRANSFORM = tuple(face_alignment.from_eyes(*EYES))
 MOUTH = [160, 235, 240, 290]
-ASKED = ("as it comes", "as it comes", 4, 1.0, 0)
+SETTINGS = ("as it comes", "as it comes", 4, 1.0, 0)
 
 
 @pytest.fixture(autouse=True)
@@ -43,67 +42,67 @@ def file(tmp_path_factory):
     return path
 
 
-def made(smile="as it comes", hole=MOUTH, **change):
+def filled(smile="as it comes", hole=MOUTH, **change):
     photo = drawn_face()
     settings = (
-        dict(zip(("glasses", "count", "temperature", "seed"), ASKED[1:], strict=True)) | change
+        dict(zip(("glasses", "count", "temperature", "seed"), SETTINGS[1:], strict=True)) | change
     )
     pad = {"holes": [hole]}
-    return photo, inpaint_fill.fill(photo, FacePhoto("", TRANSFORM), pad, smile, **settings)[1]
+    return photo, handlers.fill(photo, FacePhoto("", TRANSFORM), pad, smile, **settings)[1]
 
 
-def erased(photo, fills):
+def pad_mask(photo, fills):
     return face_editor.parse_mask(fills.pad, photo)
 
 
-def test_outside_the_hole_no_pixel_changes_and_inside_they_do():
-    photo, fills = made()
+def test_pixels_change_only_inside_the_mask():
+    photo, fills = filled()
     for i in range(4):
-        hole = erased(photo, fills)
-        result = inpaint_view.pasted(photo, hole, fills, 0, i)
+        hole = pad_mask(photo, fills)
+        result = render.composite(photo, hole, fills, 0, i)
         changed = (result != photo).any(-1)
         assert not changed[~hole].any()
         assert changed[hole].mean() > 0.9
-    shown = inpaint_view.view(photo, hole, fills, face_photo.view_box(photo, TRANSFORM))
+    shown = render.view(photo, hole, fills, face_photo.view_box(photo, TRANSFORM))
     assert shown["changed"] == "Pixels changed outside the hole: 0."
 
 
-def test_changed_pixels_are_counted():
+def test_changed_pixels_outside_the_mask_are_counted():
     photo = drawn_face()
     hole, result = np.zeros((400, 400), bool), photo.copy()
     hole[10:20, 10:20] = True
     result[10:20, 10:20] ^= 1
-    assert inpaint_view.changed_outside(photo, hole, result) == 0
+    assert render.changed_outside(photo, hole, result) == 0
     result[15, 5:10, 1] ^= 1
     result[300, 7] ^= 1
-    assert inpaint_view.changed_outside(photo, hole, result) == 6
+    assert render.changed_outside(photo, hole, result) == 6
 
 
-def test_the_fill_lands_where_the_hole_is():
-    photo, fills = made(temperature=0.0)
-    result = inpaint_view.pasted(photo, erased(photo, fills), fills, 0, 0)
+def test_the_fill_lies_where_the_mask_is():
+    photo, fills = filled(temperature=0.0)
+    result = render.composite(photo, pad_mask(photo, fills), fills, 0, 0)
     left, top, right, bottom = MOUTH
     inner = result[top + 8 : bottom - 8, left + 8 : right - 8]
     assert np.abs(inner.astype(int) - 127.5).max() <= 1.5
 
 
-def test_taking_glasses_off_leaves_the_rest_of_the_hole_as_sharp_as_it_was():
+def test_removing_glasses_keeps_the_photo_in_the_rest_of_the_mask():
     photo = drawn_face()
     rng = np.random.default_rng(0)
     left, top, right, bottom = hole = [120, 150, 280, 220]
     photo[top:bottom, left:right] = rng.integers(0, 200, (bottom - top, right - left, 3))
-    photo[180:192, 150:250] = 255, 0, 0  # glasses, to the stand-in
+    photo[180:192, 150:250] = 255, 0, 0  # glasses, to the fake model
     pad, settings = {"holes": [hole]}, (1, 1.0, 0)
     found = {}
     for glasses in ("no glasses", "as it comes"):
-        erased, fills = inpaint_fill.fill(
+        erased, fills = handlers.fill(
             photo, FacePhoto("", TRANSFORM), pad, "as it comes", glasses, *settings
         )
-        result = inpaint_view.pasted(photo, erased, fills, 0, 0)
+        result = render.composite(photo, erased, fills, 0, 0)
         found[glasses] = (result != photo).any(-1)
         box = face_photo.view_box(photo, TRANSFORM)
-        note = inpaint_view.view(photo, erased, fills, box)["note"]
-        assert (inpaint_view.ONLY in note) == (glasses == "no glasses")
+        note = render.view(photo, erased, fills, box)["note"]
+        assert (render.GLASSES_NOTE in note) == (glasses == "no glasses")
     only, whole = found.values()
     assert only[182:190, 155:245].all()
     assert not only[:165].any()
@@ -111,47 +110,45 @@ def test_taking_glasses_off_leaves_the_rest_of_the_hole_as_sharp_as_it_was():
     assert whole[160:165, left + 10 : right - 10].all()
 
 
-def test_side_by_side_are_two_rows_from_one_noise():
-    _, fills = made("side by side")
+def test_side_by_side_gives_two_rows_from_the_same_noise():
+    _, fills = filled("side by side")
     assert fills.titles == ["smile", "no smile"]
-    for title, row in zip(fills.titles, fills.squares, strict=True):
-        alone = made(title)[1].squares[0]
+    for title, row in zip(fills.titles, fills.crops, strict=True):
+        alone = filled(title)[1].crops[0]
         np.testing.assert_array_equal(row, alone)
-    inside = fills.squares.std((0, 1)).max(0) > 0
-    difference = (fills.squares[0].astype(int) - fills.squares[1])[:, :, inside]
+    inside = fills.crops.std((0, 1)).max(0) > 0
+    difference = (fills.crops[0].astype(int) - fills.crops[1])[:, :, inside]
     np.testing.assert_allclose(difference, 0.4 * 255, atol=1.01)
 
 
-def test_what_the_judge_sees_is_said_of_each_and_of_before():
-    photo, fills = made("side by side")
+def test_each_fill_and_the_photo_are_described_by_the_classifier():
+    photo, fills = filled("side by side")
     classifier = load("face-classifier")
     import torch
 
-    for row, words in zip(fills.squares, fills.said, strict=True):
+    for row, words in zip(fills.crops, fills.descriptions, strict=True):
         seen = classifier.probabilities(torch.from_numpy(row).float() / 255)
-        for said, again in zip(words, inpaint_fill.judged(seen), strict=True):
+        for said, again in zip(words, handlers.describe(seen), strict=True):
             shares = [[int(n) for n in re.findall(r"\d+", text)] for text in (said, again)]
             np.testing.assert_allclose(*shares, atol=1)
     assert fills.before.startswith("Before: smile ")
-    shown = inpaint_view.view(
-        photo, erased(photo, fills), fills, face_photo.view_box(photo, TRANSFORM)
-    )
-    assert [[tile["said"] for tile in row["tiles"]] for row in shown["rows"]] == fills.said
+    shown = render.view(photo, pad_mask(photo, fills), fills, face_photo.view_box(photo, TRANSFORM))
+    assert [[tile["said"] for tile in row["tiles"]] for row in shown["rows"]] == fills.descriptions
 
 
-def test_a_hole_beyond_the_training_is_filled_with_a_warning():
-    assert made()[1].warning == ""
-    assert "trained on at most 30%" in made(hole=[90, 90, 310, 300])[1].warning
+def test_a_mask_larger_than_in_training_is_filled_with_a_warning():
+    assert filled()[1].warning == ""
+    assert "trained on at most 30%" in filled(hole=[90, 90, 310, 300])[1].warning
 
 
-def test_a_hole_beside_the_face_or_over_all_of_it_is_refused():
+def test_a_mask_beside_the_face_or_over_all_of_it_raises_an_error():
     with pytest.raises(gr.Error, match="beside the face"):
-        made(hole=[0, 0, 10, 10])
+        filled(hole=[0, 0, 10, 10])
     with pytest.raises(gr.Error, match="covers the whole face"):
-        made(hole=[0, 0, 400, 400])
+        filled(hole=[0, 0, 400, 400])
 
 
-BAD_HOLES = {
+INVALID_MASKS = {
     "nothing": ({}, "Drag a rectangle"),
     "no dict": (None, "Drag a rectangle"),
     "an empty rectangle": ({"holes": [[10, 10, 10, 50]]}, "is empty"),
@@ -168,15 +165,15 @@ BAD_HOLES = {
 }
 
 
-@pytest.mark.parametrize("name", BAD_HOLES)
-def test_a_bad_hole_gets_one_sentence(name):
-    value, text = BAD_HOLES[name]
+@pytest.mark.parametrize("name", INVALID_MASKS)
+def test_an_invalid_mask_gets_one_sentence(name):
+    value, text = INVALID_MASKS[name]
     with pytest.raises(gr.Error, match=text) as error:
         face_editor.parse_mask(value, drawn_face())
     assert not error.value.print_exception
 
 
-def test_rectangles_and_strokes_make_one_hole():
+def test_rectangles_and_strokes_make_one_mask():
     photo = drawn_face()
     both = face_editor.parse_mask(
         {
@@ -193,7 +190,7 @@ def test_rectangles_and_strokes_make_one_hole():
     assert abs(int(both.sum()) - 600 - 200 - math.pi * 100) < 40
 
 
-BAD_SETTINGS = {
+INVALID_SETTINGS = {
     "smile": ["grin", 1, None],
     "glasses": ["blue", True, None],
     "count": [0, 17, 2.5, "4", math.nan],
@@ -203,11 +200,12 @@ BAD_SETTINGS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "i"), [(name, i) for name, values in BAD_SETTINGS.items() for i in range(len(values))]
+    ("name", "i"),
+    [(name, i) for name, values in INVALID_SETTINGS.items() for i in range(len(values))],
 )
-def test_a_bad_setting_gets_one_sentence(name, i):
+def test_an_invalid_setting_gets_one_sentence(name, i):
     with pytest.raises(gr.Error) as error:
-        made(**{name: BAD_SETTINGS[name][i]})
+        filled(**{name: INVALID_SETTINGS[name][i]})
     assert error.value.message.lower().startswith(f"{name} ")
 
 
@@ -218,7 +216,7 @@ def saved(folder, picture: Image.Image, kind: str, **how) -> str:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "I;16"])
-def test_photos_of_every_kind_are_read_as_a_person_would_expect(mode, tmp_path):
+def test_photos_of_every_mode_are_read(mode, tmp_path):
     picture = Image.fromarray(drawn_face())
     if mode == "I;16":
         grey = np.asarray(picture.convert("L")).astype(np.uint16) * 257
@@ -236,7 +234,7 @@ def test_photos_of_every_kind_are_read_as_a_person_would_expect(mode, tmp_path):
     assert np.abs(corner - expected).max() < 15
 
 
-def test_a_turned_photo_is_set_upright(tmp_path):
+def test_a_photo_with_an_exif_orientation_is_rotated(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = Image.fromarray(np.rot90(drawn_face(), 1).copy())
@@ -248,14 +246,14 @@ def test_a_turned_photo_is_set_upright(tmp_path):
     ("content", "text"),
     [(b"", "cannot be read"), (b"hello", "cannot be read"), (b"\x89PNG\r\n", "cannot be read")],
 )
-def test_what_is_no_photo_is_refused(content, text, tmp_path):
+def test_a_file_that_is_no_photo_raises_an_error(content, text, tmp_path):
     path = tmp_path / "face.png"
     path.write_bytes(content)
     with pytest.raises(gr.Error, match=text):
         face_photo.load_photo(path)
 
 
-def test_a_photo_is_read_once_until_it_changes_and_missed_when_it_is_gone(tmp_path):
+def test_a_photo_is_cached_until_it_changes_and_missing_when_deleted(tmp_path):
     path = saved(tmp_path, Image.fromarray(drawn_face()), "PNG")
     first = face_photo.load_photo(path)
     assert face_photo.load_photo(path) is first
@@ -267,7 +265,7 @@ def test_a_photo_is_read_once_until_it_changes_and_missed_when_it_is_gone(tmp_pa
         face_photo.load_photo(path)
 
 
-def test_a_bomb_and_a_stamp_are_refused(tmp_path):
+def test_photos_that_are_too_large_or_too_small_raise_an_error(tmp_path):
     large = saved(tmp_path, Image.new("1", (5000, 5000)), "PNG")
     with pytest.raises(gr.Error, match="at most 24 megapixels"):
         face_photo.load_photo(large)
@@ -275,7 +273,7 @@ def test_a_bomb_and_a_stamp_are_refused(tmp_path):
         face_photo.load_photo(saved(tmp_path, Image.new("L", (20, 300)), "PNG"))
 
 
-def test_without_a_face_the_pad_asks_for_the_eyes_and_takes_them():
+def test_without_a_face_the_pad_asks_for_the_eyes():
     photo = np.full((300, 300, 3), 90, np.uint8)
     transform, _ = face_photo.find_face(photo)
     value = face_editor.editor_value(photo, transform)
@@ -291,30 +289,30 @@ def test_without_a_face_the_pad_asks_for_the_eyes_and_takes_them():
             face_photo.transform_from_eyes(bad)
 
 
-def test_what_is_kept_of_a_large_photo_is_small():
+def test_the_session_state_of_a_large_photo_is_small():
     photo = np.zeros((4000, 6000, 3), np.uint8)
     transform = tuple(face_alignment.from_eyes((2500.0, 1800.0), (3500.0, 1800.0)))
     pad = {"holes": [[2000, 1500, 4000, 3000]], "view": {"src": "x" * 10**6}}
-    _, fills = inpaint_fill.fill(photo, FacePhoto("", transform), pad, *ASKED)
+    _, fills = handlers.fill(photo, FacePhoto("", transform), pad, *SETTINGS)
     assert len(pickle.dumps(fills)) < 300_000
 
 
-def test_samples_are_there_and_their_mouth_is_filled():
+def test_the_mouth_of_every_example_face_is_filled():
     assert len(inpaint.SAMPLES) >= 5
     for i in range(len(inpaint.SAMPLES)):
         face, pad, _, _ = inpaint.on_sample({"chosen": str(i)})
-        kept, shown = inpaint.on_fill({**pad, "holes": [pad["presets"]["mouth"]]}, face, *ASKED)
+        kept, shown = inpaint.on_fill({**pad, "holes": [pad["presets"]["mouth"]]}, face, *SETTINGS)
         assert len(shown["rows"][0]["tiles"]) == 4
-        assert kept.squares.shape == (1, 4, 3, 64, 64)
+        assert kept.crops.shape == (1, 4, 3, 64, 64)
     with pytest.raises(gr.Error, match="Face "):
         inpaint.on_sample({"chosen": "99"})
 
 
-def test_taking_glasses_off_erases_where_they_are():
+def test_taking_glasses_off_masks_their_region():
     _, pad, _, _ = inpaint.on_sample({"chosen": "0"})
-    asked, wish = inpaint.on_glasses(pad)
-    assert asked["holes"] == [pad["presets"]["glasses"]]
-    assert wish == "no glasses"
+    masked, glasses = inpaint.on_glasses(pad)
+    assert masked["holes"] == [pad["presets"]["glasses"]]
+    assert glasses == "no glasses"
     with pytest.raises(gr.Error, match="Choose a face first"):
         inpaint.on_glasses(None)
 
@@ -341,7 +339,7 @@ def test_the_endpoint_returns_photos_of_their_own_size(client, file):
     assert sad[260, 200].mean() < results[0][260, 200].mean() - 50
 
 
-def test_the_endpoint_takes_several_rectangles_and_the_eyes(client, file):
+def test_the_endpoint_takes_several_rectangles_and_eyes(client, file):
     rectangles = [[100, 160, 140, 200], MOUTH]
     result = ask(client, file, rectangles, eyes=[list(eye) for eye in EYES], count=1)[0]
     changed = (result != drawn_face()).any(-1)
@@ -349,7 +347,7 @@ def test_the_endpoint_takes_several_rectangles_and_the_eyes(client, file):
     assert changed[240:285, 165:235].mean() > 0.8
 
 
-BAD_CALLS = {
+INVALID_CALLS = {
     "no photo": ({"photo": None}, "must be uploaded"),
     "a path of the server": ({"photo": {"path": "/etc/passwd"}}, "must be uploaded"),
     "a rectangle outside": ({"rectangle": [900, 900, 950, 950]}, "outside the photo"),
@@ -359,9 +357,9 @@ BAD_CALLS = {
 }
 
 
-@pytest.mark.parametrize("name", BAD_CALLS)
-def test_a_bad_call_gets_one_sentence(name, client, file):
-    change, text = BAD_CALLS[name]
+@pytest.mark.parametrize("name", INVALID_CALLS)
+def test_an_invalid_call_gets_one_sentence(name, client, file):
+    change, text = INVALID_CALLS[name]
     arguments = {"photo": handle_file(file), "rectangle": MOUTH} | change
     with pytest.raises(Exception, match=text) as error:
         client.predict(**arguments, api_name="/inpaint_face")
@@ -374,12 +372,12 @@ def test_a_photo_without_a_face_says_what_to_do(client, tmp_path):
         ask(client, path)
 
 
-def test_a_download_is_the_chosen_fill_at_full_size(tmp_path):
-    photo, fills = made("side by side")
+def test_the_download_is_the_chosen_fill_at_full_size(tmp_path):
+    photo, fills = filled("side by side")
     path = saved(tmp_path, Image.fromarray(photo), "PNG")
     fills = fills._replace(face=FacePhoto(path, TRANSFORM))
     found = np.asarray(Image.open(inpaint.on_download({"chosen": [1, 2]}, fills)))
-    expected = inpaint_view.pasted(photo, erased(photo, fills), fills, 1, 2)
+    expected = render.composite(photo, pad_mask(photo, fills), fills, 1, 2)
     np.testing.assert_array_equal(found, expected)
     for chosen in ([2, 0], [0, 4], [0, "x"]):
         with pytest.raises(gr.Error, match="must be a whole number"):

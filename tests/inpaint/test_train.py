@@ -1,4 +1,4 @@
-"""The inpainting scripts: resume, stages, refusals; all on a few made-up faces."""
+"""The inpainting scripts: resume, stages, processes, errors; all on a few random faces."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +9,16 @@ import torch
 
 from models import checkpoint
 from models.classifiers import AttributeClassifier, AttributeClassifierConfig
-from models.inpaint.attributes import OFF, ON, UNKNOWN
 from models.inpaint.cvae import FaceCVAEConfig
 from models.inpaint.model import InpaintConfig, Inpainter
 from tests.helpers.faces import NAMES, with_random_photos, write_celeba
 from tests.helpers.interrupted_runs import INTERRUPTIONS, run_interrupted, run_outputs
-from training import train_inpaint, train_inpaint_paper
+from tests.helpers.launch import launch
+from training import train_inpaint, train_inpaint_cvae
 from training.data import celeba
-from training.inpaint import config as inpaint_plan
-from training.inpaint import losses as inpaint_step
-from training.inpaint.dataset import Erased
+from training.inpaint.config import Config
+from training.inpaint.dataset import InpaintDataset
+from training.inpaint.losses import auxiliary_loss
 
 ATTRIBUTES = ("Smiling", "Eyeglasses", "Male", "Young")
 TINY = InpaintConfig(64, ATTRIBUTES, (8, 8, 8), 8, 4, 4, 8, 2)
@@ -29,22 +29,21 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faces")
     with_random_photos(write_celeba(folder / "celeba", 24))
     torch.manual_seed(0)
-    checkpoint.save(
-        folder / "perceptual-classifier", AttributeClassifier(AttributeClassifierConfig(NAMES, 4))
-    )
+    classifier = AttributeClassifier(AttributeClassifierConfig(NAMES, 4))
+    checkpoint.save(folder / "perceptual-classifier", classifier)
     return folder
 
 
-def config(data_dir: Path, run: Path, **changes: object) -> inpaint_plan.Config:
-    base = inpaint_plan.Config(
+def config(data_dir: Path, run: Path, **changes: object) -> Config:
+    base = Config(
         data_dir=data_dir,
         out_dir=run / "inpaint",
         run_dir=run,
         cache_dir=data_dir / "cache",
-        tutors=(data_dir / "perceptual-classifier",) * 2,
+        classifiers=(data_dir / "perceptual-classifier",) * 2,
         model=TINY,
         steps=5,
-        sharpen_steps=6,
+        gan_steps=6,
         penalty_every=3,
         batch_size=4,
         log_every=1,
@@ -53,15 +52,15 @@ def config(data_dir: Path, run: Path, **changes: object) -> inpaint_plan.Config:
     return replace(base, **changes)
 
 
-def paper_config(data_dir: Path, run: Path) -> train_inpaint_paper.Config:
-    return train_inpaint_paper.Config(
+def cvae_config(data_dir: Path, run: Path) -> train_inpaint_cvae.Config:
+    return train_inpaint_cvae.Config(
         data_dir=data_dir,
         out_dir=run / "inpaint",
         run_dir=run,
         cache_dir=data_dir / "cache",
         model=FaceCVAEConfig(32, 8, 4, 9, (8, 8, 8, 8)),
         steps=5,
-        sharpen_steps=6,
+        gan_steps=6,
         batch_size=4,
         log_every=1,
         save_every=2,
@@ -69,96 +68,119 @@ def paper_config(data_dir: Path, run: Path) -> train_inpaint_paper.Config:
 
 
 @pytest.mark.parametrize(
-    ("what", "stop"),
+    ("script", "stop"),
     [
-        ("ours", INTERRUPTIONS[0]),
-        ("ours", (checkpoint, "save", 3)),  # of which it does two at the end of stage one
-        ("paper", INTERRUPTIONS[0]),
-        ("paper", INTERRUPTIONS[1]),
+        ("inpaint", INTERRUPTIONS[0]),
+        ("inpaint", (checkpoint, "save", 3)),  # called twice at the end of stage one
+        ("cvae", INTERRUPTIONS[0]),
+        ("cvae", INTERRUPTIONS[1]),
     ],
 )
-def test_a_resumed_run_equals_the_unbroken_one(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, stop: tuple
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, stop: tuple
 ):
-    made, script = (
-        (config, train_inpaint) if what == "ours" else (paper_config, train_inpaint_paper)
-    )
-    script.main(made(data_dir, tmp_path / "whole"))
+    make, module = {
+        "inpaint": (config, train_inpaint),
+        "cvae": (cvae_config, train_inpaint_cvae),
+    }[script]
+    module.main(make(data_dir, tmp_path / "uninterrupted"))
     stops = run_interrupted(
         monkeypatch,
         *stop,
-        lambda: script.main(made(data_dir, tmp_path / "broken")),
+        lambda: module.main(make(data_dir, tmp_path / "interrupted")),
     )
     assert stops >= 3
-    assert run_outputs(tmp_path / "broken", "inpaint") == run_outputs(tmp_path / "whole", "inpaint")
+    assert run_outputs(tmp_path / "interrupted", "inpaint") == run_outputs(
+        tmp_path / "uninterrupted", "inpaint"
+    )
 
 
-def test_stage_two_goes_on_from_stage_one_and_the_size_may_change(data_dir: Path, tmp_path: Path):
-    first = config(data_dir, tmp_path / "one", sharpen_steps=0)
+def test_stage_two_continues_stage_one_and_the_size_may_change(data_dir: Path, tmp_path: Path):
+    first = config(data_dir, tmp_path / "one", gan_steps=0)
     train_inpaint.main(first)
     rows = run_outputs(tmp_path / "one", "inpaint")[1]
-    assert "critic" not in rows[-1]
+    assert "discriminator" not in rows[-1]
     assert (tmp_path / "one" / "stage-one" / "model.safetensors").exists()
     second = config(
         data_dir, tmp_path / "two", steps=0, init=tmp_path / "one" / "inpaint",
         model=replace(TINY, image_size=128),
     )  # fmt: skip
     train_inpaint.main(second)
-    assert {"critic", "r1", "wish"} <= set().union(*run_outputs(tmp_path / "two", "inpaint")[1])
+    assert {"discriminator", "r1", "attribute", "segmentation"} <= set().union(
+        *run_outputs(tmp_path / "two", "inpaint")[1]
+    )
     assert checkpoint.load(tmp_path / "two" / "inpaint").config.image_size == 128
 
 
-def test_what_ships_holds_a_share_of_stage_one(data_dir: Path, tmp_path: Path):
-    made = {}
-    for share in (0.0, 0.5, 1.0):
-        run = tmp_path / str(share)
-        train_inpaint.main(config(data_dir, run, stage_one_share=share))
-        made[share] = checkpoint.load(run / "inpaint").state_dict()
+def test_saved_weights_are_interpolated_with_stage_one(data_dir: Path, tmp_path: Path):
+    saved = {}
+    for fraction in (0.0, 0.5, 1.0):
+        run = tmp_path / str(fraction)
+        train_inpaint.main(config(data_dir, run, cvae_fraction=fraction))
+        saved[fraction] = checkpoint.load(run / "inpaint").state_dict()
     before = checkpoint.load(run / "stage-one").state_dict()
-    for name, last in made[0.0].items():
-        torch.testing.assert_close(made[1.0][name], before[name], atol=2e-3, rtol=0)
-        torch.testing.assert_close(made[0.5][name], (before[name] + last) / 2, atol=2e-3, rtol=0)
-    assert any(not torch.equal(before[name], last) for name, last in made[0.0].items())
+    for name, last in saved[0.0].items():
+        torch.testing.assert_close(saved[1.0][name], before[name], atol=2e-3, rtol=0)
+        torch.testing.assert_close(saved[0.5][name], (before[name] + last) / 2, atol=2e-3, rtol=0)
+    assert any(not torch.equal(before[name], last) for name, last in saved[0.0].items())
 
 
-def test_other_settings_are_refused(data_dir: Path, tmp_path: Path):
-    train_inpaint.main(config(data_dir, tmp_path, sharpen_steps=0))
+def test_other_settings_raise_an_error(data_dir: Path, tmp_path: Path):
+    train_inpaint.main(config(data_dir, tmp_path, gan_steps=0))
     with pytest.raises(ValueError, match=r"kl_weight 0\.002, now 0\.5"):
-        train_inpaint.main(config(data_dir, tmp_path, sharpen_steps=0, kl_weight=0.5))
+        train_inpaint.main(config(data_dir, tmp_path, gan_steps=0, kl_weight=0.5))
 
 
-def test_wishes_are_made_for_free_rows_where_the_hole_allows_them(data_dir: Path):
-    faces = celeba.load(data_dir / "celeba", "train")
-    batch = Erased(faces, 64, 400, 0, TINY.attributes)[0]
-    told = inpaint_plan.asked(batch, ATTRIBUTES, 300, np.random.default_rng(0))
-    assert torch.equal(told[:100], batch.told[:100])
-    fixed = ~batch.covered[100:]
-    assert torch.equal(told[100:][fixed], batch.told[100:][fixed])
-    smiles = told[100:, 0][batch.covered[100:, 0]]
-    shares = [float((smiles == state).float().mean()) for state in (OFF, ON, UNKNOWN)]
-    np.testing.assert_allclose(shares, 1 / 3, atol=0.1)
-    glasses = told[100:, 1][batch.covered[100:, 1]]
-    assert 0 < float((glasses == ON).float().mean()) < 0.25
-    for i, name in enumerate(ATTRIBUTES[2:], 2):
-        asked, true = told[100:, i], batch.true[100:, i].long()
-        told_so = batch.covered[100:, i] & (asked != UNKNOWN)
-        against = float((asked != true)[told_so].float().mean())
-        assert abs(against - inpaint_plan.CONTRARY[name]) < 0.15
-    assert torch.equal(
-        inpaint_plan.asked(batch, ATTRIBUTES, 0, np.random.default_rng(0)), batch.told
-    )
-
-
-def test_reading_is_learnt(data_dir: Path):
+def test_the_auxiliary_tasks_are_learnt(data_dir: Path):
     faces = celeba.load(data_dir / "celeba", "train")
     torch.manual_seed(0)
-    network = Inpainter(replace(TINY, widths=(16, 16, 32)))
+    network = Inpainter(replace(TINY, channels=(16, 16, 32)))
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
-    batch, found = Erased(faces, 64, 32, 0, ATTRIBUTES)[0], []
+    dataset, found = InpaintDataset(faces, 64, 32, 0, ATTRIBUTES), []
     for step in range(60):
-        loss = inpaint_step.read_loss(network, batch, np.random.default_rng(step))
+        loss = auxiliary_loss(network, dataset.training_batch(step % 4, 0, 4))["attribute_head"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         found.append(float(loss.detach()))
     assert np.mean(found[-10:]) < 0.8 * np.mean(found[:10])
+
+
+def first_step(data_dir: Path, out: Path, processes: int, steps: int) -> dict:
+    """The optimizers' state after one step of `accelerate launch training/train_inpaint.py`.
+
+    AdamW's first moment is the clipped gradient times a constant.
+    """
+    launch("tests/helpers/first_inpaint_step.py", data_dir, out, steps, processes=processes)
+    state = torch.load(out / "state.pt")
+    return {
+        f"{name} {i}": moments["exp_avg"]
+        for name in ("optimizer", "d_optimizer")
+        for i, moments in state[name]["state"].items()
+    }
+
+
+@pytest.mark.parametrize("steps", [1, 0], ids=["cvae", "adversarial"])
+def test_two_processes_have_the_gradients_of_one(data_dir: Path, tmp_path: Path, steps: int):
+    celeba.load(data_dir / "celeba", "train", data_dir / "cache")
+    one, two = (first_step(data_dir, tmp_path / str(n), n, steps) for n in (1, 2))
+    assert any(name.startswith("d_optimizer") for name in one) == (steps == 0)
+    assert sum(bool(gradient.any()) for gradient in one.values()) > 0.8 * len(one)
+    torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
+
+
+def test_a_batch_that_cannot_be_quartered_raises_an_error(data_dir: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match="batch_size must be a multiple of 4"):
+        config(data_dir, tmp_path, batch_size=6)
+
+
+def test_a_batch_whose_faces_all_wear_glasses_has_no_segmentation_loss(data_dir: Path):
+    faces = celeba.load(data_dir / "celeba", "train")
+    batch = InpaintDataset(faces, 64, 4, 0, ATTRIBUTES).training_batch(0, 0, 4)
+    weights = batch.weights._replace(segmentation=torch.zeros(0))
+    empty = {"glasses_face": torch.zeros(0, 3, 64, 64), "glasses_target": torch.zeros(0, 1, 64, 64)}
+    network = Inpainter(TINY)
+    losses = auxiliary_loss(network, batch._replace(weights=weights, **empty))
+    assert losses["segmentation"] == 0
+    sum(losses.values()).backward()
+    assert all(p.grad is None for p in network.glasses_segmenter.parameters())

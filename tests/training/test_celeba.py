@@ -7,13 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from models.face_alignment import CROP_BOX, REGIONS, UNITS
+from models.face_alignment import CROP_BOX
 from tests.helpers.faces import NAMES, write_celeba
 from training.data import celeba
 from training.data.augment import augment
-from training.inpaint import holes
-from training.inpaint.dataset import CORES, Erased, covered
-from training.inpaint.synthetic_glasses import spectacles
 
 
 @pytest.fixture
@@ -99,55 +96,6 @@ def test_an_unknown_attribute_is_refused(folder):
         celeba.load(folder, "train").column("Happy")
 
 
-def test_rectangles_have_the_requested_area():
-    rng = np.random.default_rng(0)
-    for low, high in (holes.SMALL, holes.LARGE, holes.ALL):
-        for _ in range(300):
-            region = holes.rectangle(rng, (low, high))
-            assert min(region) >= 0
-            assert max(region) <= UNITS
-            exact = (region.bottom - region.top) * (region.right - region.left) / UNITS**2
-            assert low - 1e-9 <= exact <= high + 1e-9
-            for size in (64, 128):
-                share = holes.fill(region, size).mean()
-                assert abs(share - exact) < 2.5 * np.sqrt(exact) / size + 1 / size**2
-
-
-def test_holes_are_neither_empty_nor_complete():
-    found = holes.holes(np.random.default_rng(1), 500, 64)
-    share = found.mean((1, 2))
-    assert share.min() > 0
-    assert 0.02 < (share == 1).mean() < 0.1
-    assert share[share < 1].max() < 0.6
-    assert len(np.unique(found, axis=0)) > 440
-
-
-def test_a_region_covers_its_own_attribute():
-    for region, attribute, expected in (
-        ("mouth", "Smiling", True),
-        ("lower face", "Smiling", True),
-        ("eyes", "Smiling", False),
-        ("glasses", "Eyeglasses", True),
-        ("eyes", "Eyeglasses", True),
-        ("mouth", "Eyeglasses", False),
-    ):
-        for size in (64, 128):
-            mask = holes.fill(REGIONS[region], size)[None]
-            assert covered(mask, attribute)[0] == expected
-    assert set(CORES) == {"Smiling", "Eyeglasses", "Male", "Young"}
-
-
-def test_batches_are_a_function_of_seed_and_number(folder):
-    erased = Erased(celeba.load(folder, "train"), 32, 40, 7, ("Smiling", "Eyeglasses"))
-    one, two, other = erased[3], list(erased.from_step(2, 4))[1], erased[4]
-    for a, b in zip(one, two, strict=True):
-        assert (a == b).all()
-    assert (one.mask != other.mask).any()
-    known = one.told != 2
-    assert (one.told[known] == one.true[known]).all()
-    assert 0.5 < float(known.float().mean()) < 0.9
-
-
 def test_augmentation_shifts_a_face_and_changes_its_brightness():
     x = torch.linspace(0.3, 0.7, 64).expand(5, 3, 64, 64).contiguous()
     moved = [augment(x, np.random.default_rng(seed)) for seed in range(12)]
@@ -162,14 +110,3 @@ def test_augmentation_shifts_a_face_and_changes_its_brightness():
     assert middles.std(0).min() > 0.02
     large = augment(x.repeat_interleave(2, 2).repeat_interleave(2, 3), np.random.default_rng(3))
     torch.testing.assert_close(large[:, :, ::2, ::2], augment(x, np.random.default_rng(3)))
-
-
-def test_painted_glasses_lie_on_the_eyes():
-    drawn = [spectacles(np.random.default_rng(i), 64) for i in range(12)]
-    cover = np.mean([one[3] for one in drawn], 0)
-    assert all(one.min() >= 0 and one.max() <= 1 for one in drawn)
-    top, left, bottom, right = REGIONS["glasses"]
-    inside = cover[int(top) : int(bottom), int(left) : int(right)]
-    assert inside.sum() > 0.95 * cover.sum()
-    assert inside.mean() > 0.1
-    assert len({one.tobytes() for one in drawn}) == 12

@@ -3,7 +3,6 @@
 import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from models.sketch.model import SketchCompleter
 from models.sketch.tokens import SketchConfig
 from tests.helpers.fake_datasets import write_quickdraw
 from tests.helpers.interrupted_runs import INTERRUPTIONS, run_interrupted, run_outputs
+from tests.helpers.launch import launch
 from training import train_sketch
 from training.data import quickdraw
 from training.engine.run_state import load_state, save_state
@@ -92,28 +92,14 @@ def test_kill_9_then_the_same_command_goes_on(data_dir: Path, tmp_path: Path):
     assert run_outputs(run, "sketch") == run_outputs(whole, "sketch")
 
 
-def launched(data_dir: Path, out: Path, processes: int) -> dict:
-    """Gradients from `accelerate launch`, started once a process as on several CPU machines."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--mixed_precision", "no"),
-        *("--num_machines", "1", "--num_processes", "1", "--dynamo_backend", "no"),
-        *("tests/helpers/first_gradients.py", data_dir, out),
-    ]
-    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
-    started = [
-        subprocess.Popen(command, cwd=ROOT, env=env | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(processes)
-    ]
-    assert [process.wait(240) for process in started] == [0] * processes
+def first_gradients(data_dir: Path, out: Path, processes: int) -> dict:
+    """Gradients of the paper's CVAE after its first batch."""
+    launch("tests/helpers/first_gradients.py", data_dir, out, processes=processes)
     return torch.load(out)
 
 
 def test_two_processes_have_the_gradients_of_one(data_dir: Path, tmp_path: Path):
-    one, two = (launched(data_dir, tmp_path / f"{n}.pt", n) for n in (1, 2))
+    one, two = (first_gradients(data_dir, tmp_path / f"{n}.pt", n) for n in (1, 2))
     assert (one.pop("processes"), two.pop("processes")) == (1, 2)
     assert (one.pop("rows"), two.pop("rows")) == (4, 2)
     torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)

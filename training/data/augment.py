@@ -1,4 +1,6 @@
-"""Random augmentation of faces for training classifiers."""
+"""Random augmentation of faces: shift, contrast and brightness."""
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,23 +13,43 @@ MAX_SHIFT = 3  # px of that width
 MAX_JITTER = 0.15  # of contrast (relative) and of brightness (in [0, 1])
 
 
-def random_shift(x: Float[Tensor, "b c h w"], rng: np.random.Generator) -> Float[Tensor, "b c h w"]:
-    """The batch moved by up to 3 px of 64; pixels at the border are repeated."""
-    step, (h, w) = x.shape[-1] // REFERENCE_SIZE, x.shape[-2:]
-    dy, dx = step * (rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, 2) + MAX_SHIFT)
-    padded = F.pad(x, 4 * (step * MAX_SHIFT,), mode="replicate")
-    return padded[:, :, dy : dy + h, dx : dx + w]
+class Augmentation(NamedTuple):
+    """The random numbers of one augmentation: a shift of the whole batch, a jitter of each face."""
 
+    shift: tuple[int, int]
+    """Down and right, px of a picture of 64 px."""
+    contrast: Float[Tensor, "b 1 1 1"]
+    brightness: Float[Tensor, "b 1 1 1"]
 
-def color_jitter(x: Float[Tensor, "b c h w"], rng: np.random.Generator) -> Float[Tensor, "b c h w"]:
-    """Contrast and brightness of each picture in [0, 1] changed at random."""
-    contrast, brightness = (
-        torch.from_numpy(rng.uniform(-MAX_JITTER, MAX_JITTER, (len(x), 1, 1, 1))).to(x)
-        for _ in range(2)
-    )
-    return ((x - 0.5) * (1 + contrast) + 0.5 + brightness).clamp(0, 1)
+    @classmethod
+    def draw(cls, rng: np.random.Generator, count: int) -> "Augmentation":
+        """For a batch of `count` pictures."""
+        shift = rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, 2)
+        jitter = [rng.uniform(-MAX_JITTER, MAX_JITTER, (count, 1, 1, 1)) for _ in range(2)]
+        return cls(tuple(map(int, shift)), *(torch.from_numpy(part).float() for part in jitter))
+
+    @classmethod
+    def none(cls) -> "Augmentation":
+        """For a batch of no pictures."""
+        return cls((0, 0), torch.zeros(0, 1, 1, 1), torch.zeros(0, 1, 1, 1))
+
+    def move(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Apply the shift; pixels at the border are repeated."""
+        step, (h, w) = x.shape[-1] // REFERENCE_SIZE, x.shape[-2:]
+        dy, dx = (step * (part + MAX_SHIFT) for part in self.shift)
+        padded = F.pad(x, 4 * (step * MAX_SHIFT,), mode="replicate")
+        return padded[:, :, dy : dy + h, dx : dx + w]
+
+    def jitter(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Apply contrast and brightness to pictures in [0, 1]."""
+        contrast, brightness = self.contrast.to(x), self.brightness.to(x)
+        return ((x - 0.5) * (1 + contrast) + 0.5 + brightness).clamp(0, 1)
+
+    def __call__(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Shift, then jitter."""
+        return self.jitter(self.move(x))
 
 
 def augment(x: Float[Tensor, "b c h w"], rng: np.random.Generator) -> Float[Tensor, "b c h w"]:
-    """`random_shift`, then `color_jitter`."""
-    return color_jitter(random_shift(x, rng), rng)
+    """A random `Augmentation` of a batch."""
+    return Augmentation.draw(rng, len(x))(x)

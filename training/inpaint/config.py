@@ -1,26 +1,24 @@
-"""What `train_inpaint.py` trains: settings, networks, what is asked, previews, the model card."""
+"""Settings of `train_inpaint.py`, its networks, learning rates, previews and model card."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from models import checkpoint
 from models.classifiers import AttributeClassifier
 from models.inpaint.attributes import OFF, ON, UNKNOWN, seeded_noise
 from models.inpaint.model import InpaintConfig, Inpainter
-from training.engine.cli import hardware
+from training.engine.accelerator import Precision, Tracker
+from training.engine.cli import command, hardware
 from training.engine.previews import save_rgb_grid
 from training.engine.schedules import warmup_cosine
 from training.inpaint.dataset import FaceBatch
-from training.inpaint.discriminator import FaceCritic
+from training.inpaint.discriminator import Discriminator
 
-ASKED = {"Smiling": 0.5, "Eyeglasses": 0.15}  # of the wishes are for having it
-CONTRARY = {"Male": 0.1, "Young": 0.3}  # of the wishes are against what is true
-WIDTHS = (64, 96, 160)  # of the critic
+DISCRIMINATOR_CHANNELS = (64, 96, 160)
+IGNORED = {"data_dir", "out_dir", "run_dir", "cache_dir", "classifiers", "init", "tracker"}
+"""Settings that a resumed run may change."""
 
 
 @dataclass(frozen=True)
@@ -36,110 +34,108 @@ class Config:
     run_dir: Path = Path("runs/inpaint")
     """Resume state, metrics.jsonl and picture grids; not part of the checkpoint."""
     cache_dir: Path = Path("~/.cache/latent-studio")
-    tutors: tuple[Path, ...] = (
+    classifiers: tuple[Path, ...] = (
         Path("checkpoints/perceptual-classifier"),
         Path("checkpoints/perceptual-classifier-2"),
     )
-    """Classifiers whose word on a wish counts; the first one's features are compared, too."""
+    """Frozen attribute classifiers: all for the attribute loss, the first one's feature maps also
+    for the perceptual loss and the discriminator."""
     steps: int = 3_000
     """Steps of stage one, the CVAE alone."""
-    sharpen_steps: int = 6_000
-    """Steps of stage two, with a critic; half of each batch is then filled from the prior."""
+    gan_steps: int = 6_000
+    """Steps of stage two, adversarial; half of each batch is then filled from the prior."""
     batch_size: int = 32
+    """Faces a step, over all processes together; a multiple of 4 for each."""
     lr: float = 5e-4
-    sharpen_lr: float = 2.5e-4
-    critic_lr: float = 5e-4
+    """Peak of the learning rate in stage one."""
+    gan_lr: float = 2.5e-4
+    """Peak of the inpainter's learning rate in stage two."""
+    discriminator_lr: float = 5e-4
     l1_weight: float = 10.0
-    guess_weight: float = 3.0
-    """Of the same on fills from the prior that were asked for nothing new."""
+    """Weight of the mean absolute error in the hole, fills from the posterior."""
+    prior_l1_weight: float = 3.0
+    """The same of fills from the prior whose attributes contradict no label."""
     perceptual_weight: float = 2.0
     kl_weight: float = 0.002
-    """Per nat of KL(q || p)."""
-    critic_weight: float = 1.5
-    wish_weight: float = 0.5
-    kept_weight: float = 4.0
-    """Of leaving a face as old, as male or female, and as serious, as the tutor saw it."""
-    stage_one_share: float = 0.03
-    """Of stage one's weights in what is written: likeness for a little sharpness."""
-    read_weight: float = 0.2
-    """Of reading off a whole face what is true of it, and of finding glasses."""
+    """Weight of KL(q || p), per nat."""
+    adversarial_weight: float = 1.5
+    attribute_weight: float = 0.5
+    """Weight of the hinge on the attributes asked for, per logit."""
+    preservation_weight: float = 4.0
+    """Weight of the change of attributes that were not asked for, per nat."""
+    auxiliary_weight: float = 0.2
+    """Weight of attribute prediction and of glasses segmentation."""
+    cvae_fraction: float = 0.03
+    """Fraction of stage one's weights in the saved ones: likeness for a little sharpness."""
     penalty_weight: float = 0.2
-    """Of R1 and R2, taken of a quarter of every `penalty_every`-th batch, and so much stronger."""
+    """Weight of the mean of R1 and R2, on a quarter of every `penalty_every`-th batch, there
+    `penalty_every` times as large."""
     penalty_every: int = 8
-    precision: Literal["auto", "bf16", "no"] = "auto"
+    precision: Precision = "auto"
     """bfloat16 autocast: auto where the processor has it."""
+    tracker: Tracker = "none"
+    """Where metrics go besides metrics.jsonl."""
     seed: int = 0
     log_every: int = 50
     save_every: int = 500
     """Steps between resume states, picture grids and written checkpoints."""
 
+    def __post_init__(self):
+        if self.batch_size % 4:
+            raise ValueError(
+                f"batch_size must be a multiple of 4, of which half is filled from the prior and "
+                f"a quarter penalised: {self.batch_size}"
+            )
 
-def network_of(cfg: Config) -> Inpainter:
-    """The network, untrained or from a checkpoint."""
+
+def build_network(cfg: Config) -> Inpainter:
+    """The inpainter, untrained or from a checkpoint."""
     model = Inpainter(cfg.model)
     if cfg.init:
         model.load_state_dict(checkpoint.load(cfg.init).state_dict())
     return model
 
 
+def build_discriminator(cfg: Config, classifier: AttributeClassifier) -> Discriminator:
+    """The discriminator, untrained, for the feature maps of this classifier."""
+    width = classifier.config.width
+    maps = (width, 2 * width, 4 * width)
+    return Discriminator(cfg.model.image_size, maps, DISCRIMINATOR_CHANNELS)
+
+
 @torch.no_grad()
-def blend(network: Inpainter, stage_one: Path, share: float) -> None:
-    """Move the weights towards those of stage one: one straight line joins the two."""
-    before = checkpoint.load(stage_one).parameters()
-    for ours, theirs in zip(network.parameters(), before, strict=True):
-        ours.lerp_(theirs.to(ours), share)
+def interpolate_weights(network: Inpainter, other: Path, fraction: float) -> None:
+    """Move the weights by `fraction` towards those of a checkpoint (linear interpolation)."""
+    target = checkpoint.load(other).parameters()
+    for ours, theirs in zip(network.parameters(), target, strict=True):
+        ours.lerp_(theirs.to(ours), fraction)
 
 
 def learning_rates(cfg: Config, step: int) -> tuple[float, float]:
-    """Of the inpainter and of the critic: one cosine a stage."""
+    """Of the inpainter and of the discriminator: one cosine a stage."""
     if step < cfg.steps:
         return warmup_cosine(step, cfg.steps, cfg.lr), 0.0
-    at, steps = step - cfg.steps, cfg.sharpen_steps
-    return tuple(warmup_cosine(at, steps, peak) for peak in (cfg.sharpen_lr, cfg.critic_lr))
-
-
-def asked(batch: FaceBatch, names: tuple[str, ...], free: int, rng: np.random.Generator) -> Tensor:
-    """What the network is told, (b, k): of the last `free` faces a wish where the hole allows it.
-
-    A third leaves the attribute open.
-    """
-    if not free:
-        return batch.told
-    told = batch.told.clone()
-    drawn = torch.from_numpy(rng.uniform(size=told.shape)).to(told.device)
-    open_ = torch.from_numpy(rng.uniform(size=told.shape) < 1 / 3).to(told.device)
-    for i, name in enumerate(names):
-        on = drawn[:, i] < (ASKED | CONTRARY)[name]
-        if name in CONTRARY:
-            on ^= batch.true[:, i].bool()
-        wish = torch.where(on, ON, OFF).masked_fill(open_[:, i], UNKNOWN)
-        told[-free:, i] = torch.where(batch.covered[:, i], wish, told[:, i])[-free:]
-    return told
-
-
-def critic_of(cfg: Config, tutor: AttributeClassifier) -> FaceCritic:
-    """Untrained."""
-    width = tutor.config.width
-    return FaceCritic(cfg.model.image_size, (width, 2 * width, 4 * width), WIDTHS)
+    step, peaks = step - cfg.steps, (cfg.gan_lr, cfg.discriminator_lr)
+    return tuple(warmup_cosine(step, cfg.gan_steps, peak) for peak in peaks)
 
 
 @torch.inference_mode()
 def preview(model: Inpainter, batch: FaceBatch, path: Path) -> None:
-    """A grid: faces with holes, no wish twice, smile, no smile, the real faces."""
+    """A grid of 12 faces: masked, unconditional twice, smile, no smile, real."""
     model.eval()
     some = FaceBatch(*(part[:12].cpu() for part in batch))
     noise = seeded_noise(len(some.image), model.config.latent_dim, 0)
     rows = [some.image * (1 - some.mask) + 0.5 * some.mask]
-    for wish, z in ((UNKNOWN, noise), (UNKNOWN, noise.flip(0)), (ON, noise), (OFF, noise)):
-        told = torch.full_like(some.told, UNKNOWN)
-        told[:, 0] = wish
-        rows.append(model.fill(some.image, some.mask, told, z))
+    for smile, z in ((UNKNOWN, noise), (UNKNOWN, noise.flip(0)), (ON, noise), (OFF, noise)):
+        attributes = torch.full_like(some.attributes, UNKNOWN)
+        attributes[:, 0] = smile
+        rows.append(model.sample(some.image, some.mask, attributes, z))
     save_rgb_grid(path, [*rows, some.image])
     model.train()
 
 
 def card(cfg: Config, steps: int, seconds: float) -> str:
-    """The model card: what made these weights, and what they are for."""
+    """The model card: how these weights were trained, and what they are for."""
     return f"""---
 license: other
 license_name: celeba-non-commercial-research
@@ -152,7 +148,7 @@ Fills holes in aligned {cfg.model.image_size}x{cfg.model.image_size} faces in ma
 without a smile, with or without glasses.
 
 - Data: CelebA (Liu et al. 2015), for non-commercial research only; so are these weights.
-- Command: `python training/train_inpaint.py --seed {cfg.seed}`
+- Command: `{command("training/train_inpaint.py", cfg, {}, IGNORED - {"init"})}`
 - Last run: {steps} steps of {cfg.batch_size} faces, {seconds / 60:.0f} minutes.
 - Hardware: {hardware()}.
 - Limits: frontal faces in CelebA's frame. The data shows celebrities, most of them young and of

@@ -1,4 +1,4 @@
-"""Painted glasses: with them on a face that wears none, what a perfect removal gives is known."""
+"""Synthetic glasses: painted on a face without glasses, they come with the true face and mask."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -7,23 +7,30 @@ from scipy import ndimage
 
 from models.face_alignment import CROP_BOX, LEFT_EYE, RIGHT_EYE
 
-FINE = 2  # times the picture's size, at which the frame is drawn
-FRAMES = ((20, 18, 18), (45, 32, 24), (90, 60, 35), (70, 70, 78), (150, 140, 125), (130, 30, 35))
-SEEN = 0.2  # as opaque as what has to go when glasses are taken off
-WIDER = (2.0, 5.0)  # px of 128 that a hole in their shape is wider
-DARK, TINTED, CLEAR = (0.6, 0.97), (0.15, 0.5), (0.0, 0.12)  # how opaque the lenses are
+SUPERSAMPLING = 2  # times the picture's size, at which the frame is drawn
+FRAME_COLOURS = (
+    (20, 18, 18),
+    (45, 32, 24),
+    (90, 60, 35),
+    (70, 70, 78),
+    (150, 140, 125),
+    (130, 30, 35),
+)
+MIN_OPACITY = 0.2  # of pixels that count as glasses
+DILATION_PX = (2.0, 5.0)  # of a picture of 128 px: margin of a glasses-shaped hole
+DARK, TINTED, CLEAR = (0.6, 0.97), (0.15, 0.5), (0.0, 0.12)  # ranges of the lenses' opacity
 
 
-def eyes(size: int) -> Float[np.ndarray, "2 2"]:
-    """Where they lie in a picture of `size` px, (x, y) of each."""
+def eye_centres(size: int) -> Float[np.ndarray, "2 2"]:
+    """Both eyes in a picture of `size` px, (x, y) of each."""
     left, top, side = CROP_BOX
     return (np.array([LEFT_EYE, RIGHT_EYE]) - (left, top)) * size / side
 
 
-def spectacles(rng: np.random.Generator, size: int) -> Float[np.ndarray, "4 s s"]:
-    """Random glasses where the eyes are: colour in [0, 1] and how opaque they are."""
-    unit = size * FINE / 128
-    centres = eyes(size * FINE) + rng.normal(0, 1.2, (1, 2)) * unit
+def synthetic_glasses(rng: np.random.Generator, size: int) -> Float[np.ndarray, "4 s s"]:
+    """Random glasses over the eyes: three colour channels and opacity, all in [0, 1]."""
+    unit = size * SUPERSAMPLING / 128
+    centres = eye_centres(size * SUPERSAMPLING) + rng.normal(0, 1.2, (1, 2)) * unit
     centres += [(0, rng.uniform(-1, 5) * unit)]
     tilt = rng.normal(0, 0.03) * (centres[1, 0] - centres[0, 0])
     centres += [(0, -tilt), (0, tilt)]
@@ -33,15 +40,15 @@ def spectacles(rng: np.random.Generator, size: int) -> Float[np.ndarray, "4 s s"
     half[0] = min(half[0], (centres[1, 0] - centres[0, 0]) / 2 - 1.5 * unit)
     radius = round(rng.uniform(0.3, 0.95) * half.min())
     thick = max(1, round(rng.choice([1.0, 2.0, 3.5]) * rng.uniform(0.7, 1.2) * unit))
-    frame = np.array(FRAMES[rng.integers(len(FRAMES))]) + rng.integers(-15, 16, 3)
+    frame = np.array(FRAME_COLOURS[rng.integers(len(FRAME_COLOURS))]) + rng.integers(-15, 16, 3)
     opaque = rng.uniform(*(CLEAR, CLEAR, CLEAR, TINTED, DARK)[rng.integers(5)])
     tint = rng.integers(5, 70, 3) if opaque > 0.15 else rng.integers(120, 256, 3)
 
-    glass = Image.new("L", (size * FINE,) * 2)
+    glass = Image.new("L", (size * SUPERSAMPLING,) * 2)
     rim, shine = glass.copy(), glass.copy()
     draw, edge, light = (ImageDraw.Draw(layer) for layer in (glass, rim, shine))
     strength = int(255 * rng.uniform(0.75, 1.0))
-    # Whole px: with others Pillow refuses now and then a corner that is nearly as wide as the box.
+    # Whole px: Pillow sometimes refuses a fractional box whose corners are nearly as wide as it.
     boxes = [[round(side) for side in (*(centre - half), *(centre + half))] for centre in centres]
     for box, side in zip(boxes, (-1, 1), strict=True):
         draw.rounded_rectangle(box, radius, fill=int(255 * opaque))
@@ -56,7 +63,7 @@ def spectacles(rng: np.random.Generator, size: int) -> Float[np.ndarray, "4 s s"
         edge.line([(out, level), far], fill=strength, width=max(1, int(0.8 * thick)))
     if rng.uniform() < 0.15:  # without a lower rim
         low = max(box[1] + 0.6 * (box[3] - box[1]) for box in boxes)
-        edge.rectangle([0, low, size * FINE, size * FINE], fill=0)
+        edge.rectangle([0, low, size * SUPERSAMPLING, size * SUPERSAMPLING], fill=0)
     level = centres[:, 1].mean() - rng.uniform(0, 0.5) * half[1]
     edge.line([(boxes[0][2], level), (boxes[1][0], level)], fill=strength, width=thick)
 
@@ -72,7 +79,17 @@ def spectacles(rng: np.random.Generator, size: int) -> Float[np.ndarray, "4 s s"
     return np.concatenate([colour / np.maximum(cover, 1e-6), cover[None]]).astype(np.float32)
 
 
-def frames(rng: np.random.Generator, size: int) -> Bool[np.ndarray, "s s"]:
-    """A hole where random glasses would be, a little wider than these."""
-    wider = round(rng.uniform(*WIDER) * size / 128)
-    return ndimage.binary_dilation(spectacles(rng, size)[3] > SEEN, iterations=max(1, wider))
+def composite_glasses(
+    face: Float[np.ndarray, "s s 3"], glasses: Float[np.ndarray, "4 s s"]
+) -> Float[np.ndarray, "s s 3"]:
+    """The face in [0, 1] wearing the glasses."""
+    colour, opacity = np.split(glasses.transpose(1, 2, 0), [3], -1)
+    return face + (colour - face) * opacity
+
+
+def glasses_hole(rng: np.random.Generator, size: int) -> Bool[np.ndarray, "s s"]:
+    """A mask in the shape of random glasses, dilated by a few px."""
+    dilation = round(rng.uniform(*DILATION_PX) * size / 128)
+    return ndimage.binary_dilation(
+        synthetic_glasses(rng, size)[3] > MIN_OPACITY, iterations=max(1, dilation)
+    )

@@ -27,10 +27,10 @@ FIGURES = {
         ("spread.ours.diversity", "diversity", "mean pairwise 1 - IoU of added ink"),
     ],
     "inpaint": [
-        ("in_the_hole.ours.small.psnr", "psnr", "PSNR in holes of 2-5 %, dB"),
-        ("in_the_hole.ours.large.psnr", "psnr", "PSNR in holes of 8-14 %, dB"),
-        ("in_the_hole.ours.large.ssim", "ssim", "SSIM in holes of 8-14 %"),
-        ("in_the_hole.ours.large.frechet", "frechet", "Fréchet distance, holes of 8-14 %"),
+        ("hole.ours.small.psnr", "psnr", "PSNR in holes of 2-5 %, dB"),
+        ("hole.ours.large.psnr", "psnr", "PSNR in holes of 8-14 %, dB"),
+        ("hole.ours.large.ssim", "ssim", "SSIM in holes of 8-14 %"),
+        ("hole.ours.large.frechet", "frechet", "Fréchet distance, holes of 8-14 %"),
     ],
     "classifier": [("accuracy", "accuracy", "accuracy on real data")],
     "codes": [

@@ -40,8 +40,8 @@ python benchmarks/sketch.py  # times
 ## Inpaint
 
 ```sh
-python training/train_inpaint_paper.py --steps 1500 --sharpen-steps 4250  # the baseline
-python training/evaluate_inpaint.py  # all figures but times
+python training/train_inpaint_cvae.py --steps 1500 --gan-steps 4250  # the baseline
+python training/evaluate.py inpaint  # all figures but times
 python benchmarks/inpaint.py  # times
 ```
 
@@ -140,7 +140,7 @@ def inpaint_table(m: Metrics) -> str:
         f"{m['image_size']}x{m['image_size']} px; all of the fill alone, without a requested "
         "attribute. The Fréchet distance is that of a face classifier's features."
     ]
-    fills = m["in_the_hole"]
+    fills = m["hole"]
     names = {
         "ours": "**ours**",
         "ours_mean_of_8": "ours, mean of 8",
@@ -159,40 +159,39 @@ def inpaint_table(m: Metrics) -> str:
     ]
     lines += _table("hole | PSNR, dB | SSIM | sharpness | Fréchet distance", rows)
 
-    requests = [("smile", "serious"), ("smile", "smiling")]
-    requests += [("no_smile", "smiling"), ("no_smile", "serious")]
+    requests = [("on", "serious"), ("on", "smiling"), ("off", "smiling"), ("off", "serious")]
     rows = [
         f"| {who}, {name} | "
         + " | ".join(
-            f"{m['smiles'][key][region][f'{request}_asked_{before}_before']:.1%}"
+            f"{m['smile_rates'][key][region][f'{request}_{before}']:.1%}"
             for request, before in requests
         )
         + " |"
         for key, who in (("ours", "ours"), ("paper", "the paper's CVAE"))
         for region, name in (("lower_face", "lower face"), ("mouth", "mouth"))
-        if key in m["smiles"]
+        if key in m["smile_rates"]
     ]
     header = "classified as smiling"
     for request, before in requests:
-        header += f" | {request.replace('_', ' ')} requested, {before} before"
+        header += f" | {'smile' if request == 'on' else 'no smile'} requested, {before} before"
     lines += _table(header, rows)
-    classifier = m["judge"]
+    classifier = m["classifier"]
     lines += [
         "",
-        f"Of real faces {classifier['smiles_seen_on_smiling']:.1%} of the smiling and "
-        f"{classifier['smiles_seen_on_serious']:.1%} of the serious ones are classified as "
+        f"Of real faces {classifier['smile_rate_smiling']:.1%} of the smiling and "
+        f"{classifier['smile_rate_serious']:.1%} of the serious ones are classified as "
         "smiling.",
     ]
 
-    removed, oracle = m["glasses_off"], m.get("perfect_removal", {"faces": 0})
+    removed, oracle = m["glasses_removal"], m.get("oracle_removal", {"faces": 0})
     if removed["faces"]:
         both = [found for found in (removed, oracle) if found["faces"]]
         header = f"glasses removed | ours, {removed['faces']} faces"
         if oracle["faces"]:
             header += f" | oracle removal, {oracle['faces']} faces"
-        rows = [f"| no longer detected | {removed['gone']:.0%} |{' |' * (len(both) - 1)}"]
+        rows = [f"| no longer detected | {removed['removed']:.0%} |{' |' * (len(both) - 1)}"]
         for name in ("Male", "Young", "Smiling"):
-            cells = " | ".join(f"{found[f'{name}_kept']:.0%}" for found in both)
+            cells = " | ".join(f"{found[f'{name}_agreement']:.0%}" for found in both)
             rows.append(f"| {name}: same class before and after | {cells} |")
         lines += _table(header, rows)
     if oracle["faces"]:
@@ -202,7 +201,7 @@ def inpaint_table(m: Metrics) -> str:
             "faces with synthetic glasses painted on them, and the same faces without.",
         ]
 
-    spread, speed = m["diversity"], m.get("speed", {})
+    spread, speed = m["pairwise_rmse"], m.get("speed", {})
     rows = [
         f"| mean pairwise RMSE of 8 fills of the large hole, temperature {t} | "
         f"{spread[f'temperature_{t}']:.3f} |"
@@ -321,17 +320,17 @@ def headlines(checkpoints: Path) -> str:
         ),
         (
             *("Inpaint: PSNR in holes of 8-14 % of the face, dB", inpaint, ".1f"),
-            *("in_the_hole.ours.large.psnr", "the paper's CVAE", "in_the_hole.paper.large.psnr"),
+            *("hole.ours.large.psnr", "the paper's CVAE", "hole.paper.large.psnr"),
         ),
         (
             *("Inpaint: Fréchet distance with these holes", inpaint, ".2f"),
-            "in_the_hole.ours.large.frechet",
-            *("the paper's CVAE", "in_the_hole.paper.large.frechet"),
+            "hole.ours.large.frechet",
+            *("the paper's CVAE", "hole.paper.large.frechet"),
         ),
         (
             *("Inpaint: serious mouths refilled on request with a smile", inpaint, ".0%"),
-            "smiles.ours.mouth.smile_asked_serious_before",
-            *("the paper's CVAE", "smiles.paper.mouth.smile_asked_serious_before"),
+            "smile_rates.ours.mouth.on_serious",
+            *("the paper's CVAE", "smile_rates.paper.mouth.on_serious"),
         ),
         (
             *("Codes: PSNR of faces decoded from 16x16 codes, dB", faces, ".1f"),
