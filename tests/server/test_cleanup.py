@@ -29,23 +29,23 @@ def put(folder: Path, name: str, age: float, size: int = 1) -> Path:
 def test_old_files_are_deleted(tmp_path: Path):
     young, old = put(tmp_path, f"{'a' * 64}/young.png", 50), put(tmp_path, f"{'b' * 64}/x.png", 70)
     broken_off, coming_in = put(tmp_path, "tmpabc_1234", 70), put(tmp_path, "tmpabc_1235", 0)
-    cleanup.sweep(tmp_path, 60, 10**9)
+    cleanup.delete_files(tmp_path, 60, 10**9)
     assert [path.exists() for path in (young, old, broken_off, coming_in)] == [1, 0, 0, 1]
     os.utime(old.parent, (time.time() - 70,) * 2)
-    cleanup.sweep(tmp_path, 60, 10**9)
+    cleanup.delete_files(tmp_path, 60, 10**9)
     assert {path.name for path in tmp_path.iterdir()} == {"a" * 64, "tmpabc_1235"}
 
 
 def test_what_gradio_did_not_make_stays(tmp_path: Path):
     others = [put(tmp_path, name, 1000) for name in ("x.png", "tmp/x", "a/b/c", "tmpabc_1234.db")]
     others += [put(tmp_path, f"{'a' * 64}/deeper/x", 1000), put(tmp_path, f"x{'a' * 64}/x", 1000)]
-    cleanup.sweep(tmp_path, 60, 0)
+    cleanup.delete_files(tmp_path, 60, 0)
     assert all(path.exists() for path in others)
 
 
 def test_the_oldest_make_room(tmp_path: Path):
     files = [put(tmp_path, f"{i:064x}/x.png", 50 - i, 100) for i in range(5)]
-    cleanup.sweep(tmp_path, 60, 250)
+    cleanup.delete_files(tmp_path, 60, 250)
     assert [path.exists() for path in files] == [False, False, False, True, True]
 
 
@@ -61,13 +61,13 @@ def test_a_link_is_deleted_and_not_what_it_leads_to(tmp_path: Path):
         for name, target in names.items():
             (place / name).symlink_to(target)
             os.utime(place / name, (time.time() - 70,) * 2, follow_symlinks=False)
-    cleanup.sweep(folder.parent, 60, 10**9)
+    cleanup.delete_files(folder.parent, 60, 10**9)
     assert other.exists()
     assert [path for path in folder.iterdir()] == []
 
 
 def test_no_folder_is_no_error(tmp_path: Path):
-    cleanup.sweep(tmp_path / "nothing", 60, 10)
+    cleanup.delete_files(tmp_path / "nothing", 60, 10)
 
 
 def visits(url: str, count: int) -> list[str]:
@@ -119,7 +119,7 @@ def test_names_are_forgotten(monkeypatch, tmp_path):
         queue = studio._queue
         queue.pending_event_ids_session |= {"old": set(), "busy": {"1"}, "open": set()}
         queue.pending_messages_per_session["open"] = asyncio.Queue()
-        cleanup.forget(studio)
+        cleanup.drop_sessions(studio)
         assert studio.upload_file_set == {here}
         assert set(queue.pending_event_ids_session) == {"busy", "open"}
 
@@ -128,8 +128,8 @@ def test_names_are_forgotten(monkeypatch, tmp_path):
 def test_uploads_and_results_are_deleted(monkeypatch, tmp_path, who):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     if who == "ours":
-        monkeypatch.setattr(cleanup, "EVERY", 0.2)
-        monkeypatch.setattr(cleanup, "AGE", 2)
+        monkeypatch.setattr(cleanup, "PERIOD_S", 0.2)
+        monkeypatch.setattr(cleanup, "MAX_AGE_S", 2)
     else:
         build = gr.Blocks.__init__
         monkeypatch.setattr(

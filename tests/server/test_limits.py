@@ -95,7 +95,7 @@ def test_a_link_is_not_fetched(address, monkeypatch, link, place):
 
 def test_what_trips_gradio_is_a_sentence(address):
     reply = asked(address, "/complete_sketch", [STROKES, {"path": "x", "meta": 7}, 2, 1.0, 0])
-    assert reply.value()["error"] == blocks.AMISS
+    assert reply.value()["error"] == blocks.GENERIC_ERROR
     assert asked(address, "/complete_sketch", FULL).kind == "complete"
 
 
@@ -109,7 +109,7 @@ def test_a_choice_that_is_none_is_a_sentence(address):
             where = f"{API}/queue/data?session_hash=one"
             return await send(http, f"{API}/queue/join", json.dumps(body), where)
 
-    assert asyncio.run(one()).value()["error"] == blocks.AMISS
+    assert asyncio.run(one()).value()["error"] == blocks.GENERIC_ERROR
 
 
 def test_an_unknown_event_is_over(address):
@@ -117,7 +117,7 @@ def test_an_unknown_event_is_over(address):
         async with client(address) as http:
             return await heard(http, f"{API}/call/complete_sketch/nothing")
 
-    assert asyncio.run(one()).text == '"This request is over, or never was."'
+    assert asyncio.run(one()).text == '"This request is over, or never existed."'
 
 
 def test_only_files_of_the_upload_folder_come_out(address, tmp_path):
@@ -156,7 +156,7 @@ def test_a_large_body_is_refused(address):
         for _ in range(10):
             yield b" " * 2**20
 
-    limit = json.dumps({"data": ["x" * limits.MOST]})
+    limit = json.dumps({"data": ["x" * limits.MAX_BYTES]})
     assert told(address, "/call/complete_sketch", limit) == (413, limits.REASONS[413])
     answer = httpx.post(f"{address}gradio_api/queue/join", content=parts())
     assert (answer.status_code, answer.json()["detail"]) == (413, limits.REASONS[413])
@@ -173,7 +173,7 @@ def test_a_large_file_is_refused_and_two_as_well(address):
 
 
 def test_a_body_that_does_not_come_is_given_up(monkeypatch):
-    monkeypatch.setattr(limits, "PATIENCE", 0.3)
+    monkeypatch.setattr(limits, "BODY_TIMEOUT_S", 0.3)
     with page(monkeypatch) as served:
         host, port = "127.0.0.1", served.server_port
         for road, kind in (("upload", "multipart/form-data; boundary=x"), ("queue/join", "a/b")):
