@@ -44,7 +44,7 @@ def launch(demo: gr.Blocks, **options) -> threading.Thread:
         server_name=os.environ.get("GRADIO_SERVER_NAME") or host,
         theme=theme.theme(),
         css=theme.css_variables(),
-        css_paths=sorted(custom_html.FOLDER.glob("*.css")),
+        css_paths=[theme.PAGE_CSS, *sorted(custom_html.FOLDER.glob("*.css"))],
         footer_links=["api", "settings"],
         run_history=False,
         max_file_size="8mb",

@@ -1,13 +1,17 @@
 """The look of the page: the accent colour, Gradio's theme, and the colours of maps."""
 
+from pathlib import Path
+
 import gradio as gr
 import numpy as np
 from jaxtyping import Float
 
+PAGE_CSS = Path(__file__).parent / "page.css"
 ACCENT = gr.themes.Color(
     c50="#fff4ed", c100="#ffe5d5", c200="#fec7aa", c300="#fda174", c400="#f9723c", c500="#de4914",
     c600="#c93f0e", c700="#a6310c", c800="#852a11", c900="#6c2511", c950="#3a1006",
 )  # fmt: skip
+ACCENT_ON_DARK = "#ff8a5c"  # text in dark mode: light enough to be read (WCAG AA)
 MAP_END = "#480e28"  # the dark end of the colour map
 MAP_ACCENT_LEVEL = 0.55  # the level at which the colour map is the accent colour
 
@@ -24,9 +28,13 @@ def theme() -> gr.themes.Base:
 
 
 def css_variables() -> str:
-    """CSS that defines `--map`, the colour map from level 0 to 1 as a gradient."""
+    """CSS that defines `--studio-accent`, the accent colour of text, and `--colour-map`."""
     stops = f"#fff, {ACCENT.c500} {MAP_ACCENT_LEVEL:.0%}, {MAP_END}"
-    return f":root {{ --map: linear-gradient(90deg, {stops}); }}"
+    return (
+        f":root {{ --studio-accent: {ACCENT.c600}; "
+        f"--colour-map: linear-gradient(90deg, {stops}); }}\n"
+        f".dark {{ --studio-accent: {ACCENT_ON_DARK}; }}"
+    )
 
 
 def rgb(colour: str) -> Float[np.ndarray, "3"]:

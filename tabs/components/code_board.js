@@ -1,7 +1,6 @@
 // The board of codes: {kind, first, second, edited: rows of codes, chain, redo: edits as text, codes: K, colours,
 // pictures, notes}. Sets `line` to an edit and triggers "edit"; the server answers with the board after it.
 // `code` is the chosen one, `open` are cells [x, y] for the prior to complete.
-const find = (selector) => element.querySelector(selector);
 const note = (name, text) => { find(`[data-note="${name}"]`).textContent = text; };
 const canvases = { first: 0, second: 0, edited: 0 };
 for (const name of Object.keys(canvases)) canvases[name] = find(`[data-grid="${name}"]`);
@@ -11,11 +10,9 @@ const axis = find('[data-splice="axis"]');
 
 let state = { first: null, chain: [], redo: [], colours: [] };
 let code = 0;
-let tool = "paint";
 let open = []; // cells as "x,y"
 let patch = null; // [left, top, right, bottom] of B
 let cursor = null; // [x, y] in the edited grid
-let act = null; // {id, name, cells | from} while the pointer is down
 let serial = 0;
 
 const size = (grid) => [grid[0].length, grid.length];
@@ -32,7 +29,7 @@ function paint(name) {
   const [w, h] = size(grid);
   const cell = side / w;
   const gap = cell > 9 ? 1 : 0.5;
-  const fresh = name === "edited" && act?.cells ? act.cells : [];
+  const fresh = name === "edited" && drag?.cells ? drag.cells : []; // under the pointer
   for (let y = 0; y < h; y++) {
     for (let x = 0; x < w; x++) {
       const key = `${x},${y}`;
@@ -43,7 +40,7 @@ function paint(name) {
       pen.fillRect(x * cell, y * cell, cell - gap, cell - gap);
       pen.globalAlpha = 1;
       if (value >= state.codes) stroke(pen, "#fff", 1.5, [x * cell + 2, (y + 1) * cell - 3, (x + 1) * cell - 3, y * cell + 2]);
-      if (value % state.codes === code) frame(pen, "#de4914", x * cell, y * cell, cell - gap, cell - gap);
+      if (value % state.codes === code) frame(pen, accentColour, x * cell, y * cell, cell - gap, cell - gap);
     }
   }
   if (name === "second" && patch) {
@@ -92,7 +89,7 @@ function send(line) {
   trigger("edit");
 }
 
-function tell() { // a choice the server need not answer
+function sync() { // a choice the server need not answer
   props.value = { ...kept(), line: "", serial };
 }
 
@@ -102,16 +99,16 @@ function place(event, name, loose = false) {
   const x = Math.floor(((event.clientX - box.left) / box.width) * w);
   const y = Math.floor(((event.clientY - box.top) / box.height) * h);
   if (!loose && (x < 0 || y < 0 || x >= w || y >= h)) return null;
-  return [Math.min(Math.max(x, 0), w - 1), Math.min(Math.max(y, 0), h - 1)];
+  return [clamp(x, 0, w - 1), clamp(y, 0, h - 1)];
 }
 
 function choose(value) {
   code = value % state.codes;
   paintAll();
-  tell();
+  sync();
 }
 
-function use([x, y]) { // the tool on one cell
+function applyTool([x, y]) { // the tool on one cell
   const there = state.edited[y][x];
   if (tool === "pick") choose(there);
   else if (tool === "replace") {
@@ -122,18 +119,18 @@ function use([x, y]) { // the tool on one cell
   }
 }
 
-function usedOn(cells) {
+function applyToCells(cells) {
   if (tool === "paint") send(`paint ${code} ${cells.join(" ")}`);
   else {
     open = cells.every((key) => open.includes(key))
       ? open.filter((key) => !cells.includes(key))
       : [...new Set([...open, ...cells])];
     paintAll();
-    tell();
+    sync();
   }
 }
 
-function told(event, name) {
+function showCell(event, name) {
   const at = state[name] && place(event, name);
   if (!at) return;
   const value = state[name][at[1]][at[0]];
@@ -142,56 +139,44 @@ function told(event, name) {
   canvases[name].title = text;
 }
 
-for (const [name, canvas] of Object.entries(canvases)) {
-  canvas.addEventListener("pointermove", (event) => {
-    told(event, name);
-    if (event.pointerId !== act?.id || act.name !== name) return;
-    const [x, y] = place(event, name, true);
-    if (act.cells) {
-      if (!act.cells.includes(`${x},${y}`)) act.cells.push(`${x},${y}`);
-    } else if (act.from) {
-      const [a, b] = act.from;
-      patch = [Math.min(a, x), Math.min(b, y), Math.max(a, x) + 1, Math.max(b, y) + 1];
-    }
-    paint(name);
-  });
-  canvas.addEventListener("pointerdown", (event) => {
-    if (!state.first || act || !event.isPrimary || event.button !== 0) return;
-    event.preventDefault();
-    canvas.focus({ preventScroll: true });
-    const at = place(event, name);
-    if (!at) return;
-    if (name === "first") { choose(state.first[at[1]][at[0]]); return; }
-    canvas.setPointerCapture(event.pointerId);
-    if (name === "second") {
-      act = { id: event.pointerId, name, from: at };
-      patch = [at[0], at[1], at[0] + 1, at[1] + 1];
-      take("transplant");
-    } else if (tool === "paint" || tool === "erase") {
-      act = { id: event.pointerId, name, cells: [`${at[0]},${at[1]}`] };
-    } else use(at);
-    paint(name);
-  });
-  const finish = (event) => {
-    if (event.pointerId !== act?.id) return;
-    const { cells } = act;
-    act = null;
-    if (cells) usedOn(cells);
-  };
-  canvas.addEventListener("pointerup", finish);
-  canvas.addEventListener("pointercancel", finish);
-  canvas.addEventListener("keydown", (event) => keyed(event, name));
+function startDrag(event, name) {
+  const at = state.first && place(event, name);
+  if (!at) return null;
+  if (name === "first") choose(state.first[at[1]][at[0]]);
+  else if (name === "second") {
+    patch = [at[0], at[1], at[0] + 1, at[1] + 1];
+    selectTool("transplant");
+    return { from: at };
+  } else if (tool === "paint" || tool === "erase") return { cells: [at.join()] };
+  else applyTool(at);
+  return null;
 }
 
-const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+function moveDrag(event, name) {
+  const [x, y] = place(event, name, true);
+  if (drag.from) {
+    const [a, b] = drag.from;
+    patch = [Math.min(a, x), Math.min(b, y), Math.max(a, x) + 1, Math.max(b, y) + 1];
+  } else if (!drag.cells.includes(`${x},${y}`)) drag.cells.push(`${x},${y}`);
+}
 
-function keyed(event, name) {
+for (const [name, canvas] of Object.entries(canvases)) {
+  canvas.addEventListener("pointermove", (event) => showCell(event, name));
+  onDrag(canvas, {
+    start: (event) => startDrag(event, name),
+    move: (event) => moveDrag(event, name),
+    end: ({ cells }) => { if (cells) applyToCells(cells); },
+    paint: () => paint(name),
+  });
+  canvas.addEventListener("keydown", (event) => onKey(event, name));
+}
+
+function onKey(event, name) {
   if (!state.first) return;
-  const way = WAYS[event.key];
+  const way = ARROWS[event.key];
   const key = event.key.toLowerCase();
-  const held = event.ctrlKey || event.metaKey;
-  if (held && (key === "z" || key === "y")) send(key === "z" && !event.shiftKey ? "undo" : "redo");
-  else if (held || event.altKey) return;
+  if (undoKey(event)) send(undoKey(event));
+  else if (event.ctrlKey || event.metaKey || event.altKey) return;
   else if (way && name === "second") {
     const [w, h] = size(state.second);
     let [a, b, c, d] = patch ?? [0, 0, 1, 1];
@@ -202,30 +187,23 @@ function keyed(event, name) {
       [a, b, c, d] = [a + way[0], b + way[1], c + way[0], d + way[1]];
     }
     patch = [a, b, c, d];
-    take("transplant");
+    selectTool("transplant");
   } else if (way && name === "edited") {
     const [w, h] = size(state.edited);
     const [x, y] = cursor ?? [0, 0];
     cursor = cursor ? [(x + way[0] + w) % w, (y + way[1] + h) % h] : [0, 0];
     note("cell", `Column ${cursor[0]}, row ${cursor[1]}: code ${state.edited[cursor[1]][cursor[0]]}`);
   } else if ((key === "enter" || key === " ") && name === "edited" && cursor) {
-    if (tool === "paint" || tool === "erase") usedOn([cursor.join()]);
-    else use(cursor);
+    if (tool === "paint" || tool === "erase") applyToCells([cursor.join()]);
+    else applyTool(cursor);
   } else return;
   event.preventDefault();
   paint(name);
 }
 
-function take(name) {
-  tool = name;
-  element.querySelectorAll("[data-tool]").forEach((button) => {
-    button.setAttribute("aria-pressed", String(button.dataset.tool === name));
-  });
-}
-
 element.addEventListener("click", (event) => {
   const { tool: name, line } = event.target.closest("button")?.dataset ?? {};
-  if (name) take(name);
+  if (name) selectTool(name);
   if (line) send(line.startsWith("shift") ? `${line} ${border.value}` : line);
 });
 const splice = () => send(`splice ${cut.value} ${axis.value}`);
@@ -261,15 +239,6 @@ function show() {
 }
 
 watch("value", show);
-const seen = new ResizeObserver(() => {
-  const ratio = window.devicePixelRatio || 1;
-  for (const [name, canvas] of Object.entries(canvases)) {
-    const [w, h] = [canvas.clientWidth, canvas.clientHeight].map((v) => Math.round(v * ratio));
-    if (!w || (w === canvas.width && h === canvas.height)) continue;
-    canvas.width = w;
-    canvas.height = h;
-    paint(name);
-  }
-});
-Object.values(canvases).forEach((canvas) => seen.observe(canvas));
+fitToScreen(Object.values(canvases), (canvas) => paint(canvas.dataset.grid));
+selectTool("paint");
 show();

@@ -1,18 +1,15 @@
 // Every code: {kind, sheet, columns, rows, codes: [[code, share]], chosen}. A click sets `chosen` and triggers "pick".
-const room = element.querySelector(".atlas");
+const root = find(".atlas");
 let shown = "";
 
 function show() {
   const { kind, sheet, columns, rows, codes } = props.value ?? {};
   if (!kind || kind === shown) return;
   shown = kind;
-  room.replaceChildren(...codes.map(([code, share], i) => {
-    const node = document.createElement("button");
-    node.type = "button";
-    node.dataset.code = code;
+  root.replaceChildren(...codes.map(([code, share], i) => {
     const use = share ? `${(100 * share).toFixed(2)} % of all cells` : "never used";
-    node.title = `Code ${code}: ${use}`;
-    node.setAttribute("aria-label", node.title);
+    const title = `Code ${code}: ${use}`;
+    const node = make("button", { type: "button", "data-code": code, title, "aria-label": title });
     node.classList.toggle("dead", !share);
     const x = columns > 1 ? (i % columns) / (columns - 1) : 0;
     const y = rows > 1 ? Math.floor(i / columns) / (rows - 1) : 0;
@@ -23,14 +20,13 @@ function show() {
   }));
 }
 
-room.addEventListener("click", (event) => {
+root.addEventListener("click", (event) => {
   const { code } = event.target.closest("[data-code]")?.dataset ?? {};
   if (code === undefined) return;
-  room.querySelectorAll("[data-code]").forEach((node) => {
+  root.querySelectorAll("[data-code]").forEach((node) => {
     node.setAttribute("aria-pressed", String(node.dataset.code === code));
   });
-  props.value = { ...props.value, chosen: Number(code) };
-  trigger("pick");
+  pick(Number(code));
 });
 
 watch("value", show);

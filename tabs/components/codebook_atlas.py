@@ -8,7 +8,7 @@ EMPTY = {"kind": "", "sheet": "", "columns": 0, "rows": 0, "codes": [], "chosen"
 class CodebookAtlas(CustomHTML):
     """A button for each code; the event `pick` sets `chosen` to a code."""
 
-    asset, scripts = "codebook_atlas", ("codebook_atlas",)
+    asset, scripts = "codebook_atlas", ("dom", "codebook_atlas")
 
     def __init__(self, elem_id: str):
         super().__init__(EMPTY, elem_id=elem_id, elem_classes="results")

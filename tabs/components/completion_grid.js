@@ -1,15 +1,7 @@
 // Shows {tiles: [{src, ink}], seen, heat, guess, samples, name, note}. A click on a tile sets `chosen` to
 // its place and triggers "pick". Downloads are drawn here, enlarged with hard pixel edges.
 const SAVE_PX = 512, SHEET_PX = 256, GAP_PX = 16;
-const find = (selector) => element.querySelector(selector);
 const tiles = find(".tiles");
-
-function make(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  Object.entries(attributes).forEach(([key, value]) => node.setAttribute(key, value));
-  node.append(...children);
-  return node;
-}
 
 function tile(i) {
   const n = i + 1;
@@ -26,7 +18,7 @@ function tile(i) {
 function show() {
   const value = props.value ?? {};
   const made = value.tiles ?? [];
-  element.querySelector(".results-empty").hidden = made.length > 0;
+  find(".results-empty").hidden = made.length > 0;
   while (tiles.children.length > made.length) tiles.lastChild.remove();
   while (tiles.children.length < made.length) tiles.append(tile(tiles.children.length));
   made.forEach(({ src }, i) => (tiles.children[i].querySelector("img").src = src));
@@ -82,11 +74,8 @@ function saveSheet() {
 }
 
 element.addEventListener("click", (event) => {
-  const { pick, save: one, sheet } = event.target.closest("button")?.dataset ?? {};
-  if (pick !== undefined) {
-    props.value = { ...props.value, chosen: Number(pick) };
-    trigger("pick");
-  }
+  const { pick: chosen, save: one, sheet } = event.target.closest("button")?.dataset ?? {};
+  if (chosen !== undefined) pick(Number(chosen));
   if (one !== undefined) saveOne(Number(one));
   if (sheet !== undefined) saveSheet();
 });

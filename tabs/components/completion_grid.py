@@ -8,7 +8,7 @@ EMPTY = {"tiles": [], "note": "Draw a stroke or two, or take an example: complet
 class CompletionGrid(CustomHTML):
     """Tiles with downloads; the event `pick` sets `chosen` to the number of a tile."""
 
-    asset, scripts = "completion_grid", ("completion_grid",)
+    asset, scripts = "completion_grid", ("dom", "completion_grid")
 
     def __init__(self, elem_id: str):
         super().__init__(EMPTY, elem_id=elem_id, elem_classes="results")

@@ -29,7 +29,7 @@ Ink = Float32[np.ndarray, "64 64"]
 class DrawingPad(CustomHTML):
     """The pad; its event `live` requests a completion, at each change and while one draws."""
 
-    asset, scripts = "drawing_pad", ("drawing_pad",)
+    asset, scripts = "drawing_pad", ("dom", "canvas", "drawing_pad")
 
     def __init__(self, elem_id: str):
         sizes = {"side": SIDE, "pen": PEN, "eraser": ERASER}

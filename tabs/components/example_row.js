@@ -1,7 +1,5 @@
 // A click on an example sets `chosen` to its label and triggers "pick".
 element.addEventListener("click", (event) => {
   const label = event.target.closest("[data-label]")?.dataset.label;
-  if (!label) return;
-  props.value = { ...props.value, chosen: label };
-  trigger("pick");
+  if (label) pick(label);
 });

@@ -9,7 +9,7 @@ class ExampleRow(CustomHTML):
     `buttons` is their HTML; `value` is what else the component's value holds.
     """
 
-    scripts = ("example_row",)
+    scripts = ("dom", "example_row")
 
     def __init__(self, title: str, buttons: str, value: dict):
         super().__init__(

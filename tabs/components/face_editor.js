@@ -3,29 +3,27 @@
 // all in px of the photo. Triggers "fill" when the holes have changed, "eyes" when both are clicked.
 const LIMIT = { holes: 20, strokes: 200, points: 5000, undo: 100 };
 const GRIP = 9; // px on the screen, half the side of what a handle takes
-const canvas = element.querySelector("canvas");
+const canvas = find("canvas");
 const pen = canvas.getContext("2d");
-const hint = element.querySelector(".pad-hint");
-const presets = element.querySelector(".face-presets");
+const hint = find(".pad-hint");
+const presets = find(".face-presets");
 const numbers = [...element.querySelectorAll(".face-numbers input")];
-const button = (name) => element.querySelector(`[data-do="${name}"]`);
+const button = (name) => find(`[data-do="${name}"]`);
 
 const EMPTY = { view: null, holes: [], strokes: [], brush: 8, presets: {}, eyes: null, ask: "", source: "" };
 let state = EMPTY; // never changed in place
-let past = [];
+const history = new History(LIMIT.undo);
 let photo = null; // the decoded picture of state.view
-let tool = "rectangle";
 let chosen = -1; // which hole
-let act = null; // what the pointer does: {id, kind, ...}
 let clicked = []; // eyes
 let sent = "";
 
-const plain = (value) => Object.fromEntries(
+const normalize = (value) => Object.fromEntries(
   Object.keys(EMPTY).map((key) => [key, value?.[key] ?? EMPTY[key]]),
 );
 const scale = () => canvas.clientWidth / (state.view?.width ?? 1); // screen px in a px of the photo
+const translucent = (percent) => `color-mix(in srgb, ${accentColour} ${percent}%, transparent)`;
 const inView = (x, y) => [(x - state.view.left) * scale(), (y - state.view.top) * scale()];
-const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 
 function place(event) {
   const box = canvas.getBoundingClientRect();
@@ -62,29 +60,29 @@ function paint() {
   const { view, holes, strokes, brush } = state;
   hint.hidden = view !== null;
   presets.hidden = !view || state.ask === "eyes";
-  button("undo").disabled = past.length === 0;
+  button("undo").disabled = history.past.length === 0;
   button("clear").disabled = holes.length + strokes.length === 0;
   showNumbers();
   if (!view) return;
   if (photo?.complete) pen.drawImage(photo, 0, 0, canvas.clientWidth, canvas.clientHeight);
   pen.lineCap = pen.lineJoin = "round";
-  pen.strokeStyle = "rgb(222 73 20 / 55%)";
+  pen.strokeStyle = translucent(55);
   pen.lineWidth = brush * scale();
-  for (const [xs, ys] of act?.kind === "paint" ? [...strokes, act.stroke] : strokes) {
+  for (const [xs, ys] of drag?.kind === "paint" ? [...strokes, drag.stroke] : strokes) {
     pen.beginPath();
     xs.forEach((x, i) => pen.lineTo(...inView(x, ys[i])));
     if (xs.length === 1) pen.lineTo(...inView(xs[0] + 0.01, ys[0]));
     pen.stroke();
   }
-  (act?.hole ? holes.with(act.at, act.hole) : holes).forEach((hole, i) => {
+  (drag?.hole ? holes.with(drag.at, drag.hole) : holes).forEach((hole, i) => {
     const [x, y] = inView(hole[0], hole[1]);
     const [w, h] = [(hole[2] - hole[0]) * scale(), (hole[3] - hole[1]) * scale()];
-    pen.fillStyle = "rgb(222 73 20 / 38%)";
+    pen.fillStyle = translucent(38);
     pen.fillRect(x, y, w, h);
     pen.strokeStyle = "#fff";
     pen.lineWidth = 3;
     pen.strokeRect(x, y, w, h);
-    pen.strokeStyle = "#de4914";
+    pen.strokeStyle = accentColour;
     pen.lineWidth = 1.5;
     pen.strokeRect(x, y, w, h);
     if (i !== chosen) return;
@@ -95,6 +93,7 @@ function paint() {
       pen.strokeRect(px - 4, py - 4, 8, 8);
     }
   });
+  if (drag?.box) fillRectangle(drag.box);
   clicked.forEach(([x, y]) => {
     pen.beginPath();
     pen.arc(...inView(x, y), 6, 0, 2 * Math.PI);
@@ -120,7 +119,7 @@ function publish(event) {
 }
 
 function commit(change, select = chosen) {
-  past = [...past.slice(-LIMIT.undo), state];
+  history.record(state);
   state = { ...state, ...change };
   chosen = Math.min(select, state.holes.length - 1);
   paint();
@@ -131,14 +130,20 @@ function add(hole) {
   if (state.holes.length < LIMIT.holes) commit({ holes: [...state.holes, ordered(hole)] }, state.holes.length);
 }
 
-const acts = {
+function restore(before) {
+  if (!before) return;
+  state = { ...state, holes: before.holes, strokes: before.strokes };
+  chosen = Math.min(chosen, state.holes.length - 1);
+  paint();
+  publish("fill");
+}
+
+const actions = {
   undo() {
-    if (!past.length) return;
-    const before = past.pop();
-    state = { ...state, holes: before.holes, strokes: before.strokes };
-    chosen = Math.min(chosen, state.holes.length - 1);
-    paint();
-    publish("fill");
+    restore(history.undo(state));
+  },
+  redo() {
+    restore(history.redo(state));
   },
   clear() {
     if (state.holes.length + state.strokes.length) commit({ holes: [], strokes: [] }, -1);
@@ -159,114 +164,95 @@ function under(x, y) { // the handle of the chosen hole, or the topmost hole, at
   return {};
 }
 
-canvas.addEventListener("pointerdown", (event) => {
-  if (!state.view || act || !event.isPrimary || event.button !== 0) return;
-  event.preventDefault();
-  canvas.focus({ preventScroll: true });
-  const [x, y] = place(event);
-  if (state.ask === "eyes") {
-    clicked = [...clicked, [x, y]];
-    if (clicked.length === 2) {
-      state = { ...state, eyes: clicked.sort((p, q) => p[0] - q[0]), ask: "" };
-      clicked = [];
-      publish("eyes");
-    }
-    paint();
-    return;
-  }
-  canvas.setPointerCapture(event.pointerId);
-  const base = { id: event.pointerId, x, y };
-  if (tool === "brush") {
-    if (state.strokes.length < LIMIT.strokes) act = { ...base, kind: "paint", stroke: [[x], [y]] };
-    paint();
-    return;
-  }
-  const box = canvas.getBoundingClientRect();
-  const found = under(event.clientX - box.left, event.clientY - box.top);
-  if (found.handle !== undefined) {
-    act = { ...base, kind: "resize", at: chosen, handle: found.handle, hole: state.holes[chosen] };
-  } else if (found.hole !== undefined) {
-    chosen = found.hole;
-    act = { ...base, kind: "move", at: chosen, hole: state.holes[chosen] };
-  } else if (state.holes.length < LIMIT.holes) {
-    act = { ...base, kind: "draw" };
-    chosen = -1;
-  }
-  paint();
-});
+function clickEye(place) {
+  clicked = [...clicked, place];
+  if (clicked.length < 2) return;
+  state = { ...state, eyes: clicked.sort((p, q) => p[0] - q[0]), ask: "" };
+  clicked = [];
+  publish("eyes");
+}
 
-canvas.addEventListener("pointermove", (event) => {
-  if (event.pointerId !== act?.id) return;
-  const [x, y] = place(event);
-  if (act.kind === "paint") {
-    const [xs, ys] = act.stroke;
-    const far = Math.hypot(x - xs.at(-1), y - ys.at(-1)) * scale() >= 2;
-    if (far && xs.length < LIMIT.points) { xs.push(x); ys.push(y); }
-  } else if (act.kind === "draw") {
-    act.box = ordered([act.x, act.y, x, y]);
-  } else if (act.kind === "move") {
-    act.hole = moved(state.holes[act.at], x - act.x, y - act.y);
-  } else {
-    const hole = [...state.holes[act.at]];
-    for (const side of SIDES[act.handle]) hole[side] = side % 2 ? y : x;
-    act.hole = ordered(hole);
-  }
-  paint();
-  if (act.box) outline(act.box);
-});
-
-function outline(hole) {
+function fillRectangle(hole) {
   const [x, y] = inView(hole[0], hole[1]);
-  pen.fillStyle = "rgb(222 73 20 / 38%)";
+  pen.fillStyle = translucent(38);
   pen.fillRect(x, y, (hole[2] - hole[0]) * scale(), (hole[3] - hole[1]) * scale());
 }
 
-function finish(event) {
-  if (event.pointerId !== act?.id) return;
-  const done = act;
-  act = null;
-  const big = (hole) => (hole[2] - hole[0]) * scale() >= 4 && (hole[3] - hole[1]) * scale() >= 4;
-  if (done.kind === "paint") commit({ strokes: [...state.strokes, done.stroke] }, -1);
-  else if (done.kind === "draw" && done.box && big(done.box)) add(done.box);
-  else if (done.hole && big(done.hole) && String(done.hole) !== String(state.holes[done.at]))
-    commit({ holes: state.holes.with(done.at, done.hole) });
-  else paint();
-}
-canvas.addEventListener("pointerup", finish);
-canvas.addEventListener("pointercancel", finish);
+const isLarge = (hole) => (hole[2] - hole[0]) * scale() >= 4 && (hole[3] - hole[1]) * scale() >= 4;
+
+onDrag(canvas, {
+  start(event) {
+    if (!state.view) return null;
+    const [x, y] = place(event);
+    if (state.ask === "eyes") {
+      clickEye([x, y]);
+      return null;
+    }
+    if (tool === "brush") {
+      return state.strokes.length < LIMIT.strokes ? { kind: "paint", stroke: [[x], [y]] } : null;
+    }
+    const box = canvas.getBoundingClientRect();
+    const found = under(event.clientX - box.left, event.clientY - box.top);
+    if (found.handle !== undefined) {
+      return { kind: "resize", at: chosen, handle: found.handle, hole: state.holes[chosen] };
+    }
+    if (found.hole !== undefined) {
+      chosen = found.hole;
+      return { kind: "move", x, y, at: chosen, hole: state.holes[chosen] };
+    }
+    if (state.holes.length >= LIMIT.holes) return null;
+    chosen = -1;
+    return { kind: "draw", x, y };
+  },
+  move(event) {
+    const [x, y] = place(event);
+    if (drag.kind === "paint") {
+      const [xs, ys] = drag.stroke;
+      const isFar = Math.hypot(x - xs.at(-1), y - ys.at(-1)) * scale() >= 2;
+      if (isFar && xs.length < LIMIT.points) { xs.push(x); ys.push(y); }
+    } else if (drag.kind === "draw") {
+      drag.box = ordered([drag.x, drag.y, x, y]);
+    } else if (drag.kind === "move") {
+      drag.hole = moved(state.holes[drag.at], x - drag.x, y - drag.y);
+    } else {
+      const hole = [...state.holes[drag.at]];
+      for (const side of SIDES[drag.handle]) hole[side] = side % 2 ? y : x;
+      drag.hole = ordered(hole);
+    }
+  },
+  end({ kind, stroke, box, at, hole }) {
+    if (kind === "paint") commit({ strokes: [...state.strokes, stroke] }, -1);
+    else if (box && isLarge(box)) add(box);
+    else if (hole && isLarge(hole) && String(hole) !== String(state.holes[at]))
+      commit({ holes: state.holes.with(at, hole) });
+    else paint();
+  },
+  paint,
+});
 
 element.addEventListener("click", (event) => {
   const pressed = event.target.closest("button");
   if (!pressed) return;
   const { tool: name, do: what, preset } = pressed.dataset;
-  if (name) take(name);
-  if (what) acts[what]();
+  if (name) selectTool(name);
+  if (what) actions[what]();
   if (preset && state.presets[preset]) add(state.presets[preset]);
 });
-
-function take(name) {
-  tool = name;
-  element.querySelectorAll("[data-tool]").forEach((b) => {
-    b.setAttribute("aria-pressed", String(b.dataset.tool === name));
-  });
-}
 
 canvas.addEventListener("keydown", (event) => {
   if (!state.view) return;
   const step = Math.max(1, Math.round(state.view.width / 100));
-  const way = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
   const hole = state.holes[chosen];
   const key = event.key.toLowerCase();
-  const held = event.ctrlKey || event.metaKey;
-  if (held && key === "z") acts.undo();
-  else if (held || event.altKey) return;
+  if (undoKey(event)) actions[undoKey(event)]();
+  else if (event.ctrlKey || event.metaKey || event.altKey) return;
   else if (key === "n") {
     const { left, top, width, height } = state.view;
     add([left + 0.4 * width, top + 0.4 * height, left + 0.6 * width, top + 0.6 * height]);
   } else if (hole && (key === "delete" || key === "backspace")) {
     commit({ holes: state.holes.toSpliced(chosen, 1) }, state.holes.length - 2);
-  } else if (hole && way[event.key]) {
-    const [dx, dy] = way[event.key];
+  } else if (hole && ARROWS[event.key]) {
+    const [dx, dy] = ARROWS[event.key].map((v) => v * step);
     const changed = event.shiftKey
       ? ordered([hole[0], hole[1], Math.max(hole[2] + dx, hole[0] + 2), Math.max(hole[3] + dy, hole[1] + 2)])
       : moved(hole, dx, dy);
@@ -284,12 +270,12 @@ numbers.forEach((box) => box.addEventListener("change", () => {
 }));
 
 function open(value) {
-  const next = plain(value);
+  const next = normalize(value);
   const other = next.view?.src !== state.view?.src;
   state = next;
   clicked = [];
   if (other) {
-    past = [];
+    history.clear();
     chosen = state.holes.length - 1;
     photo = state.view ? new Image() : null;
     if (photo) {
@@ -298,28 +284,17 @@ function open(value) {
     }
     canvas.style.aspectRatio = state.view ? `${state.view.width} / ${state.view.height}` : "1";
   }
-  presets.replaceChildren(...Object.keys(state.presets).map((name) => {
-    const node = document.createElement("button");
-    node.type = "button";
-    node.dataset.preset = node.textContent = name;
-    return node;
-  }));
+  presets.replaceChildren(...Object.keys(state.presets).map(
+    (name) => make("button", { type: "button", "data-preset": name }, name),
+  ));
   sent = JSON.stringify(state);
   paint();
 }
 
 watch("value", () => {
-  if (JSON.stringify(plain(props.value)) !== sent) open(props.value);
+  if (JSON.stringify(normalize(props.value)) !== sent) open(props.value);
 });
 
-new ResizeObserver(() => {
-  const ratio = window.devicePixelRatio || 1;
-  const [w, h] = [canvas.clientWidth, canvas.clientHeight].map((v) => Math.round(v * ratio));
-  if (!w || (w === canvas.width && h === canvas.height)) return;
-  canvas.width = w;
-  canvas.height = h;
-  paint();
-}).observe(canvas);
-
+fitToScreen([canvas], paint);
 open(props.value);
-take("rectangle");
+selectTool("rectangle");

@@ -32,7 +32,7 @@ MAX_HOLES, MAX_STROKES, MAX_POINTS = 20, 200, 20_000
 class FaceEditor(CustomHTML):
     """The photo with its mask; events `fill` (the mask changed) and `eyes` (both clicked)."""
 
-    asset, scripts = "face_editor", ("face_editor",)
+    asset, scripts = "face_editor", ("dom", "canvas", "face_editor")
 
     def __init__(self, elem_id: str):
         super().__init__(EMPTY, elem_id=elem_id, elem_classes="pad face-pad")

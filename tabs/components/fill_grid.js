@@ -1,25 +1,13 @@
 // Shows {rows: [{title, tiles: [{src, said}]}], before, difference, doubt, changed, chosen, note}. A click on a
 // tile sets `chosen` to [row, tile] and triggers "pick": the server then makes the file to download.
-const find = (selector) => element.querySelector(selector);
 const slider = find(".fill-compare input");
 
 function tile({ src, said }, row, i, chosen) {
-  const item = document.createElement("li");
-  const go = document.createElement("button");
-  go.type = "button";
-  go.className = "tile";
-  go.dataset.row = row;
-  go.dataset.tile = i;
-  go.setAttribute("aria-label", `Fill ${i + 1}: ${said}. Look at it closely`);
-  go.setAttribute("aria-pressed", String(chosen));
-  const image = document.createElement("img");
-  image.src = src;
-  image.alt = "";
-  const words = document.createElement("small");
-  words.textContent = said;
-  go.append(image);
-  item.append(go, words);
-  return item;
+  const button = make("button", { type: "button", class: "tile", "data-row": row, "data-tile": i });
+  button.setAttribute("aria-label", `Fill ${i + 1}: ${said}. Look at it closely`);
+  button.setAttribute("aria-pressed", String(chosen));
+  button.append(make("img", { src, alt: "" }));
+  return make("li", {}, button, make("small", {}, said));
 }
 
 function show() {
@@ -31,14 +19,9 @@ function show() {
   if (!rows.length) return;
   const [row, at] = value.chosen ?? [0, 0];
   find(".fill-rows").replaceChildren(...rows.map(({ title, tiles }, r) => {
-    const item = document.createElement("li");
-    const head = document.createElement("b");
-    head.textContent = title;
-    const list = document.createElement("ol");
-    list.className = "tiles";
+    const list = make("ol", { class: "tiles" });
     list.append(...tiles.map((one, i) => tile(one, r, i, r === row && i === at)));
-    item.append(head, list);
-    return item;
+    return make("li", {}, make("b", {}, title), list);
   }));
   find('[data-large="after"]').src = rows[row].tiles[at].src;
   find('[data-large="before"]').src = value.before;
@@ -57,8 +40,7 @@ slider.addEventListener("input", split);
 element.addEventListener("click", (event) => {
   const { row, tile: at } = event.target.closest("button")?.dataset ?? {};
   if (at === undefined) return;
-  props.value = { ...props.value, chosen: [Number(row), Number(at)] };
-  trigger("pick");
+  pick([Number(row), Number(at)]);
   show();
 });
 

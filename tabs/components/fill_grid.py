@@ -8,7 +8,7 @@ EMPTY = {"rows": [], "note": "Choose a face, then drag a rectangle over a part o
 class FillGrid(CustomHTML):
     """Rows of fills; the event `pick` sets `chosen` to [row, tile]."""
 
-    asset, scripts = "fill_grid", ("fill_grid",)
+    asset, scripts = "fill_grid", ("dom", "fill_grid")
 
     def __init__(self, elem_id: str):
         super().__init__(EMPTY, elem_id=elem_id, elem_classes="results")

@@ -1,26 +1,19 @@
 // Pictures to choose from: {tiles: [data URL], names: [text], chosen}. A click sets `chosen` to a number and triggers "pick".
-const room = element.querySelector(".strip");
+const root = find(".strip");
 
 function show() {
   const { tiles = [], names = [] } = props.value ?? {};
-  room.replaceChildren(...tiles.map((src, i) => {
-    const node = document.createElement("button");
-    node.type = "button";
-    node.dataset.tile = i;
-    node.setAttribute("aria-label", `Take ${names[i] ?? `picture ${i + 1}`}`);
-    const image = document.createElement("img");
-    image.src = src;
-    image.alt = "";
-    node.append(image);
-    return node;
+  root.replaceChildren(...tiles.map((src, i) => {
+    const label = `Take ${names[i] ?? `picture ${i + 1}`}`;
+    const image = make("img", { src, alt: "" });
+    return make("button", { type: "button", "data-tile": i, "aria-label": label }, image);
   }));
 }
 
-room.addEventListener("click", (event) => {
+root.addEventListener("click", (event) => {
   const { tile } = event.target.closest("[data-tile]")?.dataset ?? {};
   if (tile === undefined) return;
-  props.value = { ...props.value, chosen: Number(tile) };
-  trigger("pick");
+  pick(Number(tile));
 });
 
 watch("value", show);

@@ -1,8 +1,8 @@
 // {tab, ask: "" | "link" | "python", link: {name: text}, calls: [{to, args: {name: value}}], note}.
 // A press sets `ask` and triggers "ask"; what comes back is written out, shown and copied.
 // An argument {file: "photo.jpg"} stands for an uploaded file.
-const text = element.querySelector(".share-text");
-const said = element.querySelector(".share-said");
+const text = find(".share-text");
+const status = find(".share-status");
 
 function literal(value) {
   if (value === null || value === undefined) return "None";
@@ -33,18 +33,18 @@ function address(tab, link) {
   return `${location.origin}${location.pathname}?${query}`;
 }
 
-async function give() {
+async function copyShared() {
   const { ask, tab, link, calls, note = "" } = props.value ?? {};
   if (!ask || !link) return;
   text.hidden = false;
   text.firstElementChild.textContent = ask === "link" ? address(tab, link) : python(calls);
-  const told = ask === "link" ? note : "";
+  const remark = ask === "link" ? note : "";
   try {
     await navigator.clipboard.writeText(text.textContent);
-    said.textContent = `Copied. ${told}`;
+    status.textContent = `Copied. ${remark}`;
   } catch {
     getSelection().selectAllChildren(text);
-    said.textContent = `Press Ctrl+C to copy it. ${told}`;
+    status.textContent = `Press Ctrl+C to copy it. ${remark}`;
   }
 }
 
@@ -54,4 +54,4 @@ element.addEventListener("click", (event) => {
   props.value = { tab: props.value.tab, ask };
   trigger("ask");
 });
-watch("value", give);
+watch("value", copyShared);

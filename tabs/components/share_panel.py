@@ -11,7 +11,7 @@ class SharePanel(CustomHTML):
     The function in `<tab>_link.js` makes {link: {name: text}, calls: [{to, args}], note} of them.
     """
 
-    asset, scripts = "share_panel", ("share_panel",)
+    asset, scripts = "share_panel", ("dom", "share_panel")
 
     def __init__(self, tab: str, inputs: list[gr.components.Component]):
         super().__init__({"tab": tab, "ask": ""}, elem_id=f"{tab}-share", elem_classes="share")

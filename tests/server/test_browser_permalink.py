@@ -26,7 +26,7 @@ class Visitor(BrowserPage):
     def take(self, name):
         """What a press of one of the buttons leaves in the clipboard."""
         self.panel.get_by_role("button", name=name).click()
-        self.panel.locator(".share-said").get_by_text("Copied").wait_for()
+        self.panel.locator(".share-status").get_by_text("Copied").wait_for()
         copied = self.page.evaluate("navigator.clipboard.readText()")
         assert copied == self.panel.locator(".share-text").text_content()
         return copied
