@@ -22,8 +22,8 @@ import httpx
 from benchmarks import hostile
 from benchmarks.canary import Canaries, canaries, overheard_app, strangers
 from benchmarks.serving import CALLS, FACE, serving
-from benchmarks.verdict import complaints
-from benchmarks.visitor import API, Reply, ask, client, heard, send, upload, whole
+from benchmarks.verdict import find_violations
+from benchmarks.visitor import API, Reply, ask, client, send, upload, wait_for_event
 
 AT_ONCE = 8
 SHARES = {"call": 45, "event": 20, "picture": 8, "body": 10, "road": 12, "stray": 5}
@@ -72,7 +72,7 @@ class Siege:
         """Count a reply, and keep it if it must not be."""
         self.thrown[kind] += 1
         self.replies[reply.kind] += 1
-        for complaint, words in complaints(reply, self.traps.secret).items():
+        for complaint, words in find_violations(reply, self.traps.secret).items():
             text = f"{words[:200]!r} to {kind} {number}: {str(what)[:200]}"
             self.findings.setdefault(complaint, []).append(text)
 
@@ -132,7 +132,7 @@ class Siege:
             event = dice.choice(("x", "0" * 32, "%00", "..", quote("\u202e")))
             road = f"{API}/call{dice.choice(list(self.calls))}/{event}"
             try:
-                reply = await heard(self.http, road)
+                reply = await wait_for_event(self.http, road)
             except httpx.HTTPError as error:
                 reply = Reply("lost", type(error).__name__)
         else:

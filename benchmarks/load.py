@@ -1,8 +1,9 @@
-"""How the app bears visitors: `python -m benchmarks.load --clients 1 8 32 100 --seconds 60`.
+"""The app under load: `python -m benchmarks.load --clients 1 8 32 100 --seconds 60`.
 
-Starts `python app.py` afresh for each number of clients, which ask all public endpoints without a
-pause, and prints JSON: throughput, latencies, refusals, memory, files. `--endurance 2000` adds
-that many requests in a row with the memory after every 200, `--slow 40` visitors that send or
+Starts `python app.py` afresh for each number of clients, which call all public endpoints without a
+pause, and prints JSON: throughput, latencies, refusals, memory, files. `--place OLD NEW` measures
+the apps in two folders in turn and adds how the last compares with the first. `--endurance 2000`
+adds that many requests in a row with the memory after every 200, `--slow 40` clients that send or
 read next to nothing. The clients share the machine with the app, so the figures are cautious.
 """
 
@@ -13,23 +14,21 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from benchmarks.serving import CALLS, ROOT, Served, machine_busy_s, serving
-from benchmarks.slow import dawdling
-from benchmarks.visitor import Visitor, client, whole
+from benchmarks.slow import slow_clients
+from benchmarks.visitor import Visitor, client, with_defaults
 
-REST = 10  # s after the last request, before memory is read again
 EVERY = 200  # requests between two readings of the endurance run
-CROWD = 8  # clients of the endurance run, and of the one with slow visitors
+CROWD = 8  # clients of the endurance run, and of the one with slow clients
 
 
 class Tally:
-    """What the visitors lived through."""
+    """Latencies, errors and refusals of all visitors."""
 
     def __init__(self) -> None:
         self.took: dict[str, list[float]] = defaultdict(list)
@@ -42,11 +41,11 @@ class Tally:
         return [ms for part in self.took.values() for ms in part]
 
     async def one(self, visitor: Visitor, patience: float = 120) -> None:
-        """A request, counted."""
+        """One request, counted."""
         began, before = time.perf_counter(), visitor.refused
         try:
             name, reply = await visitor.visit(patience)
-        except (httpx.HTTPError, TypeError) as error:  # no answer; no path in an upload's
+        except (httpx.HTTPError, TypeError) as error:  # no answer, or an upload without a path
             self.errors[type(error).__name__] += 1
             return
         self.refused += visitor.refused - before
@@ -57,7 +56,7 @@ class Tally:
             self.errors[f"{name} {reply.kind}: {reply.text[:120]}"] += 1
 
 
-def spread(times: list[float]) -> dict[str, float]:
+def percentiles(times: list[float]) -> dict[str, float]:
     """Percentiles of milliseconds."""
     if len(times) < 2:
         return {"n": len(times), **dict.fromkeys(("p50", "p95", "p99"), round(sum(times)))}
@@ -65,10 +64,10 @@ def spread(times: list[float]) -> dict[str, float]:
     return {"n": len(times), "p50": round(cuts[49]), "p95": round(cuts[94]), "p99": round(cuts[98])}
 
 
-async def warmed(served: Served) -> dict[str, list]:
-    """Every endpoint answers once, and the thread that warms the models is done: all arguments."""
+async def warm_up(served: Served) -> dict[str, list]:
+    """Call every endpoint once and wait until all models are loaded; the arguments of all calls."""
     async with client(served.url) as http:
-        calls = await whole(http, CALLS)
+        calls = await with_defaults(http, CALLS)
         for name, given in calls.items():
             _, reply = await Visitor(http, {name: given}, 0).visit(120)
             if reply.kind != "complete":
@@ -80,8 +79,8 @@ async def warmed(served: Served) -> dict[str, list]:
     return calls
 
 
-async def watch(served: Served, peak: list[float]) -> None:
-    """Keep the highest reading of memory in peak[0]."""
+async def watch_memory(served: Served, peak: list[float]) -> None:
+    """Keep the highest reading of memory in `peak[0]`."""
     while True:
         peak[0] = max(peak[0], served.megabytes())
         await asyncio.sleep(0.25)
@@ -90,7 +89,7 @@ async def watch(served: Served, peak: list[float]) -> None:
 async def crowd(
     served: Served, calls: dict[str, list], count: int, seconds: float, tally: Tally
 ) -> float:
-    """`count` visitors for some seconds; how long they really took."""
+    """`count` visitors for `seconds`; the seconds that they really took."""
     began = time.perf_counter()
     async with client(served.url) as http:
 
@@ -103,19 +102,19 @@ async def crowd(
     return time.perf_counter() - began
 
 
-async def busy(served: Served, count: int, seconds: float) -> dict[str, Any]:
-    """Latencies and memory with `count` visitors."""
-    calls = await warmed(served)
+async def measure_crowd(served: Served, count: int, seconds: float, rest: float) -> dict[str, Any]:
+    """Latencies with `count` visitors, and memory before, at the peak and after `rest` s."""
+    calls = await warm_up(served)
     before, tally = served.megabytes(), Tally()
     peak = [before]
-    watcher = asyncio.create_task(watch(served, peak))
+    watcher = asyncio.create_task(watch_memory(served, peak))
     own, here, whole_machine = served.cpu_s(), time.process_time(), machine_busy_s()
     took = await crowd(served, calls, count, seconds, tally)
     own, here = served.cpu_s() - own, time.process_time() - here
     others = machine_busy_s() - whole_machine - own - here
     watcher.cancel()
     after = served.megabytes()
-    await asyncio.sleep(REST)
+    await asyncio.sleep(rest)
     files, megabytes = served.kept()
     return {
         "clients": count,
@@ -123,8 +122,8 @@ async def busy(served: Served, count: int, seconds: float) -> dict[str, Any]:
         "per_second": round(sum(map(len, tally.took.values())) / took, 2),
         "cpu_ms_per_call": round(1000 * own / max(tally.done, 1)),
         "cores_used": {"app": round(own / took, 2), "others": round(others / took, 2)},
-        "ms": spread(tally.times()),
-        "endpoints_ms": {name: spread(times) for name, times in sorted(tally.took.items())},
+        "ms": percentiles(tally.times()),
+        "endpoints_ms": {name: percentiles(times) for name, times in sorted(tally.took.items())},
         "queue_full": tally.refused,
         "errors": dict(tally.errors),
         "rss_mb": {
@@ -135,9 +134,9 @@ async def busy(served: Served, count: int, seconds: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def endure(served: Served, requests: int) -> dict[str, Any]:
-    """Memory along many requests; the growth over the last half says whether it stays."""
-    calls = await warmed(served)
+async def measure_endurance(served: Served, requests: int) -> dict[str, Any]:
+    """Memory along many requests; its growth over the last half must be near zero."""
+    calls = await warm_up(served)
     tally, left = Tally(), requests
     readings = [served.megabytes()]
     async with client(served.url) as http:
@@ -160,57 +159,77 @@ async def endure(served: Served, requests: int) -> dict[str, Any]:
         "errors": dict(tally.errors),
         f"rss_mb_every_{EVERY}": readings,
         "growth_mb_of_last_half": round(half[-1] - half[0], 1),
-        "ms": spread(tally.times()),
+        "ms": percentiles(tally.times()),
         "files": files,
         "files_mb": megabytes,
     }
 
 
-async def beside_slow_ones(served: Served, slow: int, seconds: float) -> dict[str, Any]:
-    """Latencies of eight visitors with and without `slow` that dawdle, and once more without."""
-    calls = await warmed(served)
-    said = {"slow": slow}
-    for name, dawdlers in (("without", 0), ("with", slow), ("afterwards", 0)):
+async def measure_beside_slow(served: Served, slow: int, seconds: float) -> dict[str, Any]:
+    """Latencies of eight visitors without and with `slow` slow clients, and again without."""
+    calls = await warm_up(served)
+    result = {"slow": slow}
+    for name, present in (("without", 0), ("with", slow), ("afterwards", 0)):
         tally = Tally()
-        async with dawdling(served.url, dawdlers) as held:
+        async with slow_clients(served.url, present) as held:
             await crowd(served, calls, CROWD, seconds, tally)
-            said[name] = {"ms": spread(tally.times()), "errors": dict(tally.errors)}
-            if dawdlers:
-                said[name]["still_connected"] = sum(one.connected() for one in held)
-    return said
+            result[name] = {"ms": percentiles(tally.times()), "errors": dict(tally.errors)}
+            if present:
+                result[name]["still_connected"] = sum(one.connected() for one in held)
+    return result
 
 
-def run(
-    place: Path, env: dict[str, str], scenario: Callable[..., Awaitable[dict]], *how: float
-) -> dict[str, Any]:
-    """A scenario with an app of its own."""
+def run(place: Path, env: dict[str, str], scenario: Callable[..., Awaitable[dict]], *how: float):
+    """A scenario with an app of its own, from the folder `place`."""
     with serving(place=place, **env) as served:
-        found = asyncio.run(scenario(served, *how))
+        result = asyncio.run(scenario(served, *how))
         if served.app.poll() is not None:
             raise SystemExit("the app has died")
-        return found
+        return {"place": str(place), **result}
+
+
+def compare(first: dict[str, Any], last: dict[str, Any]) -> dict[str, float]:
+    """What the last app does with as many clients, in parts of what the first one does."""
+    memory = last["rss_mb"]
+    return {
+        "clients": last["clients"],
+        "calls_per_second": round(last["per_second"] / first["per_second"], 2),
+        "p95": round(last["ms"]["p95"] / first["ms"]["p95"], 2),
+        "cpu_per_call": round(last["cpu_ms_per_call"] / first["cpu_ms_per_call"], 2),
+        "memory_rested_of_before": round(memory["rested"] / memory["before"], 2),
+    }
 
 
 def main() -> None:
-    """Play the wanted scenarios and print what was measured."""
+    """Run the chosen scenarios and print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 8, 32, 100])
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--rest", type=float, default=60, help="s before memory is read again")
     parser.add_argument("--endurance", type=int, default=0)
     parser.add_argument("--slow", type=int, default=0)
     parser.add_argument("--env", nargs="*", default=[], help="NAME=value for the app")
-    parser.add_argument("--place", type=Path, default=ROOT, help="the folder with app.py")
-    asked = parser.parse_args()
-    env = dict(pair.split("=", 1) for pair in asked.env)
-    said: dict[str, Any] = {"env": env}
-    own = partial(run, asked.place, env)
-    if asked.clients:
-        said["crowds"] = [own(busy, count, asked.seconds) for count in asked.clients]
-    if asked.endurance:
-        said["endurance"] = own(endure, asked.endurance)
-    if asked.slow:
-        said["slow_visitors"] = own(beside_slow_ones, asked.slow, asked.seconds)
-    print(json.dumps(said, indent=2))
+    parser.add_argument(
+        "--place", type=Path, nargs="+", default=[ROOT], help="folders, each with an app.py"
+    )
+    options = parser.parse_args()
+    env = dict(pair.split("=", 1) for pair in options.env)
+    places = [place.resolve() for place in options.place]
+    result: dict[str, Any] = {"env": env}
+    for count in options.clients:
+        crowd_of = [
+            run(place, env, measure_crowd, count, options.seconds, options.rest) for place in places
+        ]
+        result.setdefault("crowds", []).extend(crowd_of)
+        if len(places) > 1:
+            result.setdefault("compared", []).append(compare(crowd_of[0], crowd_of[-1]))
+    if options.endurance:
+        result["endurance"] = run(places[-1], env, measure_endurance, options.endurance)
+    if options.slow:
+        result["slow_clients"] = run(
+            places[-1], env, measure_beside_slow, options.slow, options.seconds
+        )
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

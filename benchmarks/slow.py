@@ -13,7 +13,7 @@ PACE = 0.25  # s between two bytes
 CALL = json.dumps({"data": ["digits", "any", 1]})
 
 
-class Dawdler:
+class SlowClient:
     """Half of them send an upload byte by byte, half ask for something and never read it."""
 
     def __init__(self, url: str, sends: bool) -> None:
@@ -32,7 +32,7 @@ class Dawdler:
         except OSError:
             return False
 
-    async def dawdle(self) -> None:
+    async def run(self) -> None:
         """Until cancelled, or hung up upon."""
         loop = asyncio.get_running_loop()
         if self.sends:
@@ -74,10 +74,10 @@ class Dawdler:
 
 
 @asynccontextmanager
-async def dawdling(url: str, count: int) -> AsyncIterator[list[Dawdler]]:
+async def slow_clients(url: str, count: int) -> AsyncIterator[list[SlowClient]]:
     """`count` dawdlers while the block runs."""
-    held = [Dawdler(url, sends=i % 2 == 0) for i in range(count)]
-    tasks = [asyncio.create_task(one.dawdle()) for one in held]
+    held = [SlowClient(url, sends=i % 2 == 0) for i in range(count)]
+    tasks = [asyncio.create_task(one.run()) for one in held]
     try:
         yield held
     finally:

@@ -13,7 +13,7 @@ INNARDS = re.compile(
 LONGEST = 300  # characters that somebody reads
 
 
-def complaints(reply: Reply, secret: str) -> dict[str, str]:
+def find_violations(reply: Reply, secret: str) -> dict[str, str]:
     """What is wrong with a reply, and its words; nothing with an answer or a short sentence."""
     found = {}
     if reply.kind == "lost":

@@ -45,7 +45,7 @@ async def ask(http: httpx.AsyncClient, name: str, data: list) -> Reply:
     return await send(http, f"{API}/call{name}", json.dumps({"data": data}))
 
 
-async def whole(http: httpx.AsyncClient, calls: dict[str, tuple]) -> dict[str, list]:
+async def with_defaults(http: httpx.AsyncClient, calls: dict[str, tuple]) -> dict[str, list]:
     """The arguments of `calls` with the defaults of those left out: plain HTTP must send all."""
     known = (await http.get(f"{API}/info")).json()["named_endpoints"]
     left = {name: known[name]["parameters"][len(given) :] for name, given in calls.items()}
@@ -63,12 +63,12 @@ async def send(http: httpx.AsyncClient, where: str, body: str | bytes, listen: s
         said = reply.value()
         if reply.kind != "complete" or not isinstance(said, dict) or "event_id" not in said:
             return reply
-        return await heard(http, listen or f"{where}/{said['event_id']}")
+        return await wait_for_event(http, listen or f"{where}/{said['event_id']}")
     except httpx.HTTPError as error:
         return Reply("lost", type(error).__name__)
 
 
-async def heard(http: httpx.AsyncClient, where: str) -> Reply:
+async def wait_for_event(http: httpx.AsyncClient, where: str) -> Reply:
     """The end of an event's stream, in either of Gradio's two forms."""
     event = ""
     async with http.stream("GET", where) as stream:

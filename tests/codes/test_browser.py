@@ -19,7 +19,7 @@ class Visitor(BrowserPage):
         self.page.get_by_role("tab", name="Codes").click()
         self.grid = self.page.locator('#codes-board [data-grid="edited"]')
         self.page.locator("#codes-strip [data-tile]").first.wait_for()
-        self.page.get_by_title("Shift right").wait_for()
+        self.until(lambda: self.picture("edited").startswith("data:image/png"), "a first picture")
 
     def cell(self, name, x, y, side=7):
         """The middle of a cell on the screen."""
@@ -50,7 +50,7 @@ class Visitor(BrowserPage):
 
     def picture(self, name):
         """The source of one of the board's pictures."""
-        return self.page.locator(f'#codes-board [data-picture="{name}"]').get_attribute("src")
+        return self.page.locator(f'#codes-board [data-picture="{name}"]').get_attribute("src") or ""
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_edit_the_grid_and_take_it_back(visit, name):
     before = visitor.picture("edited")
     page.get_by_title("Shift right").click()
     visitor.until_chain("shift 1 0 wrap")
-    assert visitor.picture("edited") != before
+    visitor.until(lambda: visitor.picture("edited") != before, "an edit of the picture")
     page.get_by_role("button", name="Flip y").click()
     visitor.until_chain("shift 1 0 wrap\nflip y")
     page.get_by_text("dB apart from the edited codes").wait_for()
@@ -75,7 +75,7 @@ def test_edit_the_grid_and_take_it_back(visit, name):
     visitor.until_chain("shift 1 0 wrap")
     page.get_by_role("button", name="Reset").click()
     visitor.until_chain("")
-    assert visitor.picture("edited") == before
+    visitor.until(lambda: visitor.picture("edited") == before, "the first picture again")
     page.locator('[data-line="redo"]').click()
     visitor.until_chain("shift 1 0 wrap")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -184,7 +184,8 @@ def test_another_codebook_an_own_picture_and_new_samples(visit, tmp_path):
         "count => document.querySelectorAll('#codes-atlas [data-code]').length === count",
         arg=CODES["faces"].num_codes,
     )
-    assert page.locator('#codes-board [data-splice="cut"]').input_value() == "16"
+    cut = page.locator('#codes-board [data-splice="cut"]')
+    visitor.until(lambda: cut.input_value() == "16", "a board of 16x16 codes")
     before = visitor.picture("second")
     page.locator("#codes-into").get_by_text("B", exact=True).click()
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)

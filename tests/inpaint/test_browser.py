@@ -72,11 +72,9 @@ class Visitor(BrowserPage):
 
     def until_hole(self, expected, atol=1):
         """Wait until the page has sent this rectangle."""
-        for _ in range(500):
-            if self.sent and np.abs(self.hole() - expected).max() <= atol:
-                return
-            self.page.wait_for_timeout(20)
-        raise AssertionError(f"the page sent {self.sent and self.hole()}, not {expected}")
+        self.until(
+            lambda: self.sent and np.abs(self.hole() - expected).max() <= atol, f"a hole {expected}"
+        )
 
 
 @pytest.fixture
@@ -137,8 +135,7 @@ def test_move_resize_numbers_and_keys(visit):
     visitor.until_hole([3, wide[1] + step, 3 + size, wide[3] + step], atol=0)
     visitor.pad.focus()
     page.keyboard.press("n")
-    page.wait_for_timeout(300)
-    assert len(visitor.sent[-1]["holes"]) == 2
+    visitor.until(lambda: len(visitor.sent[-1]["holes"]) == 2, "a second hole")
     page.keyboard.press("Delete")
     page.keyboard.press("Control+z")
     page.get_by_role("button", name="Clear").locator("visible=true").click()

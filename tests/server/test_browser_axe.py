@@ -4,7 +4,7 @@ from importlib import resources
 
 import pytest
 
-from tests.helpers.browser_page import VIEWS, BrowserPage, open_pages
+from tests.helpers.browser_page import USES, VIEWS, BrowserPage, open_pages
 from tests.helpers.fake_models import NOISE
 
 pytestmark = [pytest.mark.browser, NOISE]
@@ -31,41 +31,19 @@ class Visitor(BrowserPage):
         ]
 
 
-def sketch(page):
-    """Completions."""
-    page.locator("#sketch-pad canvas").click()
-    page.locator("#sketch-results .tiles button").first.wait_for()
-
-
-def inpaint(page):
-    """Fills."""
-    page.get_by_label("Face 1, made by our model").click()
-    page.locator('[data-preset="mouth"]').click()
-    page.locator("#inpaint-results .fill-rows button").first.wait_for()
-
-
-def codes(page):
-    """Edits, and what was copied."""
-    page.get_by_title("Shift right").click()
-    page.wait_for_function("document.querySelector('#codes-chain textarea').value !== ''")
-    page.get_by_role("button", name="Copy as Python").last.click()
-
-
-FILLED = {"sketch": sketch, "inpaint": inpaint, "codes": codes}
-
-
 @pytest.fixture
 def visit(address, browser):
     with open_pages(Visitor, browser, address) as come:
         yield come
 
 
-@pytest.mark.parametrize("tab", FILLED)
+@pytest.mark.parametrize("tab", USES)
 @pytest.mark.parametrize("name", VIEWS)
 def test_nothing_grave_on_any_tab(visit, tab, name):
     width, scheme = VIEWS[name]
     visitor = visit(tab=tab, width=width, scheme=scheme)
-    visitor.page.wait_for_timeout(300)
+    visitor.until_still()
     assert visitor.violations() == []
-    FILLED[tab](visitor.page)
+    USES[tab](visitor.page)
+    visitor.until_still()
     assert visitor.violations() == []

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from tests.helpers.browser_page import VIEWS, BrowserPage, open_pages
+from tests.helpers.browser_page import USES, VIEWS, BrowserPage, open_pages
 from tests.helpers.fake_models import NOISE
 
 pytestmark = [pytest.mark.browser, NOISE]
@@ -23,13 +23,13 @@ class Visitor(BrowserPage):
         self.panel = self.page.locator(f"#{tab}-share")
         self.panel.get_by_role("button", name="Copy link").wait_for()
 
-    def take(self, name):
+    def copied(self, name):
         """What a press of one of the buttons leaves in the clipboard."""
         self.panel.get_by_role("button", name=name).click()
         self.panel.locator(".share-status").get_by_text("Copied").wait_for()
-        copied = self.page.evaluate("navigator.clipboard.readText()")
-        assert copied == self.panel.locator(".share-text").text_content()
-        return copied
+        text = self.page.evaluate("navigator.clipboard.readText()")
+        assert text == self.panel.locator(".share-text").text_content()
+        return text
 
 
 @pytest.fixture
@@ -64,15 +64,15 @@ def test_a_sketch_comes_back(visit):
     seed = "#sketch-seed input"
     first.page.locator(seed).fill("7")
     first.page.locator(seed).press("Tab")
-    link = first.take("Copy link")
+    link = first.copied("Copy link")
     assert "tab=sketch" in link
     assert "seed=7" in link
     other = visit(link=link)
     other.page.locator("#sketch-results .tiles button").first.wait_for()
     assert other.page.locator(seed).input_value() == "7"
-    [ours] = said(first.take("Copy as Python"))
+    [ours] = said(first.copied("Copy as Python"))
     assert len(ours) == 16
-    assert other.take("Copy link") == link
+    assert other.copied("Copy link") == link
 
 
 def test_a_hole_in_a_face_comes_back(visit):
@@ -82,14 +82,14 @@ def test_a_hole_in_a_face_comes_back(visit):
     page.locator('[data-preset="mouth"]').click()
     page.locator("#inpaint-results .fill-rows button").first.wait_for()
     page.locator("#inpaint-smile").get_by_label("no smile").click()
-    link = first.take("Copy link")
+    link = first.copied("Copy link")
     assert "face=1" in link
     assert "smile=no+smile" in link
     other = visit(tab="inpaint", link=link)
     other.page.locator("#inpaint-results .fill-rows button").first.wait_for()
     assert other.page.locator("#inpaint-smile").get_by_label("no smile").is_checked()
-    assert other.take("Copy link") == link
-    [fills] = said(first.take("Copy as Python"))
+    assert other.copied("Copy link") == link
+    [fills] = said(first.copied("Copy as Python"))
     assert len(fills) == 4
 
 
@@ -101,7 +101,7 @@ def test_edits_of_codes_come_back(visit):
     page.get_by_title("Shift right").click()
     chain = "document.querySelector('#codes-chain textarea').value === 'shift 1 0 wrap'"
     page.wait_for_function(chain)
-    link = first.take("Copy link")
+    link = first.copied("Copy link")
     other = visit(tab="codes", link=link)
     other.page.wait_for_function(chain)
     assert other.page.locator("#codes-kind").get_by_label("sketches").is_checked()
@@ -110,8 +110,8 @@ def test_edits_of_codes_come_back(visit):
         for who in (first, other)
     ]
     assert pictures[0] == pictures[1]
-    assert other.take("Copy link") == link
-    edited, sampled = said(first.take("Copy as Python"))
+    assert other.copied("Copy link") == link
+    edited, sampled = said(first.copied("Copy as Python"))
     assert len(edited["codes"]) == 16
     assert len(sampled["pictures"]) == 16
 
@@ -121,7 +121,7 @@ def test_the_text_stays_within_the_page(visit, name):
     width, scheme = VIEWS[name]
     visitor = visit(tab="codes", width=width, scheme=scheme)
     visitor.page.get_by_title("Shift right").wait_for()
-    visitor.take("Copy as Python")
+    visitor.copied("Copy as Python")
     assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -138,6 +138,6 @@ def test_the_text_stays_within_the_page(visit, name):
 def test_a_wrong_link_is_as_good_as_none(visit, address, query):
     tab = query.split("&")[0].removeprefix("tab=").replace("nowhere", "sketch")
     visitor = visit(tab=tab, link=f"{address}?{query}")
-    visitor.page.wait_for_timeout(500)
+    USES[tab](visitor.page)  # answered after all that the link asked for
     assert visitor.page.get_by_text("That did not work").count() == 0
-    assert visitor.take("Copy as Python").startswith("from gradio_client")
+    assert visitor.copied("Copy as Python").startswith("from gradio_client")

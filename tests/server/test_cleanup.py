@@ -10,7 +10,7 @@ import pytest
 from gradio.utils import get_upload_folder
 
 from benchmarks.serving import CALLS, FACE
-from benchmarks.visitor import Visitor, ask, client, upload, whole
+from benchmarks.visitor import Visitor, ask, client, upload, with_defaults
 from tabs.server import cleanup
 from tests.helpers.fake_models import NOISE, page
 
@@ -75,7 +75,7 @@ def visits(url: str, count: int) -> list[str]:
 
     async def all_of_them():
         async with client(url) as http:
-            calls = await whole(http, CALLS)
+            calls = await with_defaults(http, CALLS)
             return [
                 (await Visitor(http, {name: data}, i).visit(60))[1].kind
                 for i in range(count)
@@ -142,7 +142,7 @@ def test_uploads_and_results_are_deleted(monkeypatch, tmp_path, who):
         async with client(url) as http:
             data = Path(FACE["path"]).read_bytes()
             sent = (await upload(http, data, "face.png")).value()[0]
-            calls = await whole(http, CALLS)
+            calls = await with_defaults(http, CALLS)
             made = (await ask(http, "/complete_sketch", calls["/complete_sketch"])).value()[0]
             return [Path(sent), *(Path(file["path"]) for file in made)]
 

@@ -15,7 +15,7 @@ from PIL import Image
 from benchmarks import hostile
 from benchmarks.canary import canaries, overheard_app, strangers
 from benchmarks.fuzz import SHARES, besiege
-from benchmarks.verdict import complaints
+from benchmarks.verdict import find_violations
 from benchmarks.visitor import Reply
 from tests.helpers.fake_models import NOISE
 
@@ -69,12 +69,12 @@ def test_a_siege_finds_nothing(address, calls):
 
 @pytest.mark.parametrize("what", BAD)
 def test_a_bad_reply_is_a_finding(what: str):
-    assert what in complaints(BAD[what], SECRET)
+    assert what in find_violations(BAD[what], SECRET)
 
 
 @pytest.mark.parametrize("reply", GOOD, ids=str)
 def test_a_good_reply_is_none(reply: Reply):
-    assert complaints(reply, SECRET) == {}
+    assert find_violations(reply, SECRET) == {}
 
 
 def test_the_same_seed_breaks_the_same_way():

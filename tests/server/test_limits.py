@@ -12,7 +12,7 @@ import pytest
 from gradio.utils import get_upload_folder
 
 from benchmarks.serving import FACE
-from benchmarks.visitor import API, ask, client, heard, send, upload
+from benchmarks.visitor import API, ask, client, send, upload, wait_for_event
 from tabs import model_cache
 from tabs.codes import tab as codes
 from tabs.face_photo import FacePhoto
@@ -115,7 +115,7 @@ def test_a_choice_that_is_none_is_a_sentence(address):
 def test_an_unknown_event_is_over(address):
     async def one():
         async with client(address) as http:
-            return await heard(http, f"{API}/call/complete_sketch/nothing")
+            return await wait_for_event(http, f"{API}/call/complete_sketch/nothing")
 
     assert asyncio.run(one()).text == '"This request is over, or never existed."'
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 import gradio as gr
 import pytest
 
-from benchmarks.visitor import API, client, heard, send
+from benchmarks.visitor import API, client, send, wait_for_event
 from tabs.server import cleanup
 from tabs.server.blocks import StudioBlocks
 from tabs.server.visitor_queue import WORKERS
@@ -124,7 +124,7 @@ def test_a_session_keeps_its_states_and_no_copy_of_the_page(served):
         async with client(page.local_url) as http:
             for number in (3, 5):
                 await join(http, "me", 1, ["me", number, None])
-                await heard(http, f"{API}/queue/data?session_hash=me")
+                await wait_for_event(http, f"{API}/queue/data?session_hash=me")
 
     asyncio.run(two_events())
     session = page.app.state_holder["me"]
@@ -140,7 +140,7 @@ def test_the_longest_waiting_visitor_is_next_whatever_the_others_queue_up(served
             for i in range(20):
                 await join(http, "many", 1, ["many", i, None])
             await join(http, "one", 0, ["one", 0])
-            await heard(http, f"{API}/queue/data?session_hash=one")
+            await wait_for_event(http, f"{API}/queue/data?session_hash=one")
 
     asyncio.run(flood())
     done = [visitor for visitor, _, kind in recorder.events if kind == "end"]

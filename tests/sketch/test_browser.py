@@ -1,7 +1,7 @@
 import base64
 import io
+import itertools
 import json
-import time
 
 import numpy as np
 import pytest
@@ -56,6 +56,7 @@ class Studio(BrowserPage):
         super().__init__(browser, width, scheme)
         self.model, self.first = model, len(model.seen)
         self.sent, self.labels = [], []
+        self.ends = []  # of the strokes that were drawn
         self.page.on("request", self._note)
         self.page.goto(address + query)
         self.pad = self.page.locator("#sketch-pad canvas")
@@ -74,6 +75,7 @@ class Studio(BrowserPage):
         self.pad.scroll_into_view_if_needed()
         box = self.pad.bounding_box()
         scale = box["width"] / images.CANVAS
+        self.ends.append(points[-1])
         places = [(box["x"] + x * scale, box["y"] + y * scale) for x, y in points]
         if self.touch:
             finger = self.context.new_cdp_session(self.page)
@@ -98,22 +100,23 @@ class Studio(BrowserPage):
                 pause()
             self.page.mouse.up()
 
-    def until(self, happened, seconds=60):
-        """Wait for something that is not in the page."""
-        end = time.monotonic() + seconds
-        while not happened():
-            assert time.monotonic() < end, "it did not happen"
-            self.page.wait_for_timeout(20)
-
     def settled(self, strokes, base=False):
         """Wait until the newest drawing, of so many strokes, was seen by the model."""
-        self.until(lambda: self.sent and len(self.sent[-1]["strokes"]) == strokes)
+        self.until(lambda: self.sent and self.is_whole(strokes), f"a drawing of {strokes} strokes")
         value = self.sent[-1]
         assert (value["base"] is not None) == base
         ink = read(value)
         self.until(lambda: any(np.array_equal(ink, seen) for seen in self.model.seen[self.first :]))
         self.page.locator(".tile img").first.wait_for()
         return value, ink
+
+    def is_whole(self, strokes):
+        """Whether the newest drawing has so many strokes, the last one to its end."""
+        drawn = self.sent[-1]["strokes"]
+        if len(drawn) != strokes or not (strokes and self.ends):
+            return len(drawn) == strokes
+        x, y = drawn[-1][0][-1], drawn[-1][1][-1]
+        return any(abs(x - u) <= 1 and abs(y - v) <= 1 for u, v in self.ends)
 
     def paper(self):
         """What the visitor sees on the pad, as ink of the network's size."""
@@ -213,26 +216,30 @@ def test_live_completes_while_one_draws_and_not_when_it_is_off(visit):
     studio.settled(strokes=1)
 
     def unfinished():
-        studio.page.wait_for_timeout(300)
-        studio.page.mouse.move(700, 400)
-        studio.until(lambda: len(studio.sent[-1]["strokes"]) == 2)
+        places = itertools.cycle([(700, 400), (705, 405)])
+
+        def is_sent():
+            studio.page.mouse.move(*next(places))
+            return len(studio.sent[-1]["strokes"]) == 2
+
+        studio.until(is_sent, "a draft of the second stroke")
 
     studio.draw(FLOOR, pause=unfinished)
     studio.settled(strokes=2)
 
     studio.page.get_by_label("Live", exact=True).uncheck()
     studio.draw(ROOF)
-    studio.page.wait_for_timeout(400)
-    assert all(len(value["strokes"]) < 3 for value in studio.sent)
     studio.page.get_by_role("button", name="Complete", exact=True).click()
     studio.settled(strokes=3)
+    assert [len(value["strokes"]) for value in studio.sent].count(3) == 1
 
 
 def test_the_threshold_shows_the_same_samples_again(visit, model):
     studio = visit()
+    studio.page.get_by_label("Live", exact=True).uncheck()
     studio.draw(ROOF)
+    studio.page.get_by_role("button", name="Complete", exact=True).click()
     studio.settled(strokes=1)
-    studio.page.wait_for_timeout(300)
     asked, soft = len(model.seen), studio.tiles()
     studio.page.get_by_label("Binary").check()
     studio.until(lambda: studio.tiles() != soft)
