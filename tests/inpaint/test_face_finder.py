@@ -1,5 +1,7 @@
 """The face finder, on a drawn face."""
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
@@ -50,3 +52,21 @@ def test_no_face_gives_an_empty_list():
     assert face_finder.find(np.full((300, 200, 3), 128, np.uint8)) == []
     noise = np.random.default_rng(0).integers(0, 256, (64, 500, 3), np.uint8)
     assert face_finder.find(noise) == []
+
+
+def test_a_photo_is_searched_once_and_its_size_matters(monkeypatch):
+    searched = []
+    detect = face_finder._detect
+    monkeypatch.setattr(face_finder, "_found", OrderedDict())
+    monkeypatch.setattr(
+        face_finder, "_detect", lambda *args: searched.append(args) or detect(*args)
+    )
+    photo = drawn_face()
+    first = face_finder.find(photo)
+    assert face_finder.find(photo.copy()) == first
+    assert len(searched) == 1
+    face_finder.find(photo[:-1])
+    assert len(searched) == 2
+    monkeypatch.setattr(face_finder, "MAX_CACHED", 1)
+    face_finder.find(photo)
+    assert len(face_finder._found) == 1
