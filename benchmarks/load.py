@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from benchmarks.serving import CALLS, ROOT, Served, machine_busy_s, serving
-from benchmarks.slow import slow_clients
+from benchmarks.slow_clients import slow_clients
 from benchmarks.visitor import Visitor, client, with_defaults
 
 EVERY = 200  # requests between two readings of the endurance run
@@ -40,11 +40,11 @@ class Tally:
         """Milliseconds of all answered requests, from the first try to the answer."""
         return [ms for part in self.took.values() for ms in part]
 
-    async def one(self, visitor: Visitor, patience: float = 120) -> None:
+    async def one(self, visitor: Visitor, timeout: float = 120) -> None:
         """One request, counted."""
         began, before = time.perf_counter(), visitor.refused
         try:
-            name, reply = await visitor.visit(patience)
+            name, reply = await visitor.visit(timeout)
         except (httpx.HTTPError, TypeError) as error:  # no answer, or an upload without a path
             self.errors[type(error).__name__] += 1
             return

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from gradio_client import handle_file
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 120  # s for the page to answer
-PASSED_ON = ("PATH", "HOME", "OMP_NUM_THREADS", "LANG")
+START_TIMEOUT_S = 120  # s for the page to answer
+INHERITED_ENV = ("PATH", "HOME", "OMP_NUM_THREADS", "LANG")
 FACE = handle_file(str(ROOT / "tabs/sample_faces/face-00.png"))
 STROKES = [[[40, 200], [60, 60]], [[40, 40], [60, 200]]]
 CALLS: dict[str, tuple[Any, ...]] = {
@@ -71,7 +71,7 @@ def serving(
     """`python app.py` in `place` until the block ends; `env` is added to its environment."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    given = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    given = {name: os.environ[name] for name in INHERITED_ENV if name in os.environ}
     given |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
     given |= {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
     with tempfile.TemporaryDirectory(prefix="served-", ignore_cleanup_errors=True) as folder:
@@ -99,8 +99,8 @@ def _wait(app: subprocess.Popen, url: str) -> None:
             urllib.request.urlopen(url, timeout=5).close()
             return
         except OSError:
-            if app.poll() is not None or time.perf_counter() - began > PATIENCE:
-                raise SystemExit(f"app.py did not answer in {PATIENCE} s") from None
+            if app.poll() is not None or time.perf_counter() - began > START_TIMEOUT_S:
+                raise SystemExit(f"app.py did not answer in {START_TIMEOUT_S} s") from None
             time.sleep(0.1)
 
 

@@ -1,4 +1,4 @@
-"""A client of the running app that speaks Gradio's HTTP protocol, and says what came back."""
+"""A client of the running app that speaks Gradio's HTTP protocol and classifies the replies."""
 
 import asyncio
 import json
@@ -20,16 +20,16 @@ class Reply(NamedTuple):
     status: int = 0
 
     def value(self) -> Any:
-        """What the text says as JSON; None if it says nothing."""
+        """The text as JSON; None if it is not JSON."""
         try:
             return json.loads(self.text)
         except ValueError:
             return None
 
 
-def client(url: str, patience: float = 120) -> httpx.AsyncClient:
-    """Connections to the app at `url`, as many as are wanted."""
-    return httpx.AsyncClient(base_url=url, timeout=patience, limits=LIMITS, trust_env=False)
+def client(url: str, timeout: float = 120) -> httpx.AsyncClient:
+    """An HTTP client of the app at `url`, with any number of connections."""
+    return httpx.AsyncClient(base_url=url, timeout=timeout, limits=LIMITS, trust_env=False)
 
 
 async def upload(http: httpx.AsyncClient, data: bytes, name: str) -> Reply:
@@ -60,10 +60,10 @@ async def send(http: httpx.AsyncClient, where: str, body: str | bytes, listen: s
     try:
         posted = await http.post(where, content=body, headers={"Content-Type": "application/json"})
         reply = _posted(posted)
-        said = reply.value()
-        if reply.kind != "complete" or not isinstance(said, dict) or "event_id" not in said:
+        message = reply.value()
+        if reply.kind != "complete" or not isinstance(message, dict) or "event_id" not in message:
             return reply
-        return await wait_for_event(http, listen or f"{where}/{said['event_id']}")
+        return await wait_for_event(http, listen or f"{where}/{message['event_id']}")
     except httpx.HTTPError as error:
         return Reply("lost", type(error).__name__)
 
@@ -81,10 +81,10 @@ async def wait_for_event(http: httpx.AsyncClient, where: str) -> Reply:
             elif line.startswith("data: ") and event in ("complete", "error"):
                 return Reply(event, line.removeprefix("data: "), 200)
             elif line.startswith("data: ") and not event:
-                said = json.loads(line.removeprefix("data: "))
-                if said["msg"] in ("process_completed", "unexpected_error"):
-                    kind = "complete" if said.get("success") else "error"
-                    text = said.get("output") or said.get("message")
+                message = json.loads(line.removeprefix("data: "))
+                if message["msg"] in ("process_completed", "unexpected_error"):
+                    kind = "complete" if message.get("success") else "error"
+                    text = message.get("output") or message.get("message")
                     return Reply(kind, json.dumps(text), 200)
     return Reply("lost", "the stream ended without an answer", 200)
 
@@ -97,7 +97,7 @@ def _posted(answer: httpx.Response) -> Reply:
 
 
 class Visitor:
-    """Asks all endpoints in turn, with a photo of its own, and waits when the queue is full."""
+    """Calls random endpoints, with a photo of its own, and waits when the queue is full."""
 
     def __init__(self, http: httpx.AsyncClient, calls: dict[str, list], seed: int) -> None:
         self.http, self.calls = http, calls
@@ -106,7 +106,7 @@ class Visitor:
         self.refused = 0
 
     async def arguments(self, name: str) -> list:
-        """What `name` is asked with; a file is uploaded first, and one time in ten again."""
+        """The arguments of a call of `name`; a file is uploaded first, one time in ten again."""
         found = []
         for value in self.calls[name]:
             if isinstance(value, dict) and "path" in value:
@@ -118,11 +118,11 @@ class Visitor:
             found.append(value)
         return found
 
-    async def visit(self, patience: float) -> tuple[str, Reply]:
-        """One call of any endpoint; a full queue is tried again for `patience` s."""
+    async def visit(self, timeout: float) -> tuple[str, Reply]:
+        """One call of any endpoint; a full queue is tried again for `timeout` s."""
         name = self.dice.choice(list(self.calls))
         clock = asyncio.get_running_loop().time
-        until = clock() + patience
+        until = clock() + timeout
         arguments = await self.arguments(name)
         while True:
             reply = await ask(self.http, name, arguments)

@@ -1,4 +1,4 @@
-"""Visitors that hold a connection and do next to nothing with it."""
+"""Clients that hold a connection and send or read next to nothing."""
 
 import asyncio
 import json
@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 from benchmarks.visitor import API
 
-PACE = 0.25  # s between two bytes
+BYTE_INTERVAL_S = 0.25  # s between two bytes
 CALL = json.dumps({"data": ["digits", "any", 1]})
 
 
 class SlowClient:
-    """Half of them send an upload byte by byte, half ask for something and never read it."""
+    """Sends an upload byte by byte, or starts an event and never reads its result."""
 
     def __init__(self, url: str, sends: bool) -> None:
         place = urlsplit(url)
@@ -22,7 +22,7 @@ class SlowClient:
         self.link: socket.socket | None = None
 
     def connected(self) -> bool:
-        """Whether the app has not hung up."""
+        """Whether the app has not closed the connection."""
         if self.link is None:
             return False
         try:
@@ -33,14 +33,14 @@ class SlowClient:
             return False
 
     async def run(self) -> None:
-        """Until cancelled, or hung up upon."""
+        """Hold the connection until cancelled or closed by the app."""
         loop = asyncio.get_running_loop()
         if self.sends:
             await self._open(loop)
             await loop.sock_sendall(self.link, self._head("upload", 4_000_000))
             while self.connected():
                 await loop.sock_sendall(self.link, b"x")
-                await asyncio.sleep(PACE)
+                await asyncio.sleep(BYTE_INTERVAL_S)
             return
         event = await self._event()
         await self._open(loop)
@@ -75,7 +75,7 @@ class SlowClient:
 
 @asynccontextmanager
 async def slow_clients(url: str, count: int) -> AsyncIterator[list[SlowClient]]:
-    """`count` dawdlers while the block runs."""
+    """`count` slow clients while the block runs; every other one sends."""
     held = [SlowClient(url, sends=i % 2 == 0) for i in range(count)]
     tasks = [asyncio.create_task(one.run()) for one in held]
     try:

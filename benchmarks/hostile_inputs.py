@@ -16,12 +16,8 @@ from PIL import Image
 from benchmarks.serving import ROOT
 
 FACE = ROOT / "tabs/sample_faces/face-00.png"
-DEEP = "deep-place-{}"  # stands for that many nested lists, which json.dumps could not write
+NESTING = "nested-{}"  # stands for that many nested lists, which json.dumps could not write
 META = {"_type": "gradio.FileData"}
-ROADS = (
-    *("/gradio_api/file=", "/file=", "/gradio_api/file/", "/gradio_api/proxy=", "/?deep_link="),
-    *("/static/", "/assets/", "/svelte/"),
-)
 NUMBERS = (
     *(0, -1, 1, 2, 0.5, -0.0, 7, 64, 65, 257, 2**31 - 1, 2**31, 2**63, -(2**63) - 1, 10**30),
     *(1e308, -1e308, 5e-324, float("nan"), float("inf"), float("-inf"), True, False),
@@ -45,15 +41,15 @@ SHAPES = (
 )  # fmt: skip
 
 
-def nested(text: str) -> str:
-    """JSON with the deep places filled in."""
+def expand_nesting(text: str) -> str:
+    """JSON with the markers of deep nesting replaced."""
     for depth in (60, 400, 3000, 60_000):
-        text = text.replace(f'"{DEEP.format(depth)}"', "[" * depth + "]" * depth)
+        text = text.replace(f'"{NESTING.format(depth)}"', "[" * depth + "]" * depth)
     return text
 
 
 def paths(uploads: Path, canaries: list[Path], listener: str) -> list[str]:
-    """Places that nobody may read, in every spelling; `listener` must not be asked either."""
+    """Paths that nobody may read, in every spelling, and URLs of `listener`."""
     port = listener.rpartition(":")[2]
     found = ["/etc/passwd", "/proc/self/environ", "app.py", str(ROOT / "app.py"), "~/.bashrc", "."]
     for canary in canaries:
@@ -79,8 +75,8 @@ def paths(uploads: Path, canaries: list[Path], listener: str) -> list[str]:
     ]
 
 
-def roads(path: str) -> Iterator[str]:
-    """Addresses of the app by which a file might come out."""
+def file_urls(path: str) -> Iterator[str]:
+    """URLs of the app that might return a file."""
     dotted = path.replace("..", "%2e%2e")
     for spelling in (
         quote(path),
@@ -88,7 +84,7 @@ def roads(path: str) -> Iterator[str]:
         quote(dotted, safe="/%"),
         quote(quote(path)),
     ):
-        for road in (
+        for prefix in (
             "gradio_api/file=",
             "file=",
             "gradio_api/file/",
@@ -96,13 +92,13 @@ def roads(path: str) -> Iterator[str]:
             "assets/",
             "svelte/",
         ):
-            yield f"/{road}{spelling}"
+            yield f"/{prefix}{spelling}"
         yield f"/gradio_api/proxy={spelling}"
         yield f"/?deep_link={spelling}"
 
 
-def argument(dice: random.Random, places: list[str]) -> Any:
-    """Anything at all."""
+def random_value(dice: random.Random, paths: list[str]) -> Any:
+    """A value of any kind."""
     match dice.randrange(8):
         case 0:
             return dice.choice(NUMBERS)
@@ -111,32 +107,32 @@ def argument(dice: random.Random, places: list[str]) -> Any:
         case 3 | 4:
             return dice.choice(SHAPES)
         case 5:
-            place = dice.choice(places)
-            whole = {"path": place, "meta": META, "orig_name": "x.png"}
-            bare = {"path": place}
-            linked = {"path": "x.png", "url": place, "meta": META}
-            value = dice.choice((place, bare, whole, linked, {"url": place}, {"value": whole}))
+            path = dice.choice(paths)
+            full = {"path": path, "meta": META, "orig_name": "x.png"}
+            bare = {"path": path}
+            linked = {"path": "x.png", "url": path, "meta": META}
+            value = dice.choice((path, bare, full, linked, {"url": path}, {"value": full}))
             return dice.choice((value, [value], {"composite": value}, {"layers": [value]}))
         case 6:
-            return DEEP.format(dice.choice((60, 400, 3000, 60_000)))
+            return NESTING.format(dice.choice((60, 400, 3000, 60_000)))
         case _:
-            return [argument(dice, places) for _ in range(dice.randrange(4))]
+            return [random_value(dice, paths) for _ in range(dice.randrange(4))]
 
 
-def mutated(dice: random.Random, value: Any, places: list[str], depth: int = 0) -> Any:
+def mutate(dice: random.Random, value: Any, paths: list[str], depth: int = 0) -> Any:
     """`value` with one part of it replaced, anywhere inside; sometimes left out or doubled."""
     if isinstance(value, list) and value and depth < 6 and dice.random() < 0.75:
         i = dice.randrange(len(value))
-        part = [mutated(dice, value[i], places, depth + 1)]
+        part = [mutate(dice, value[i], paths, depth + 1)]
         swap = dice.choice((part, part, part, part, [], part * 2))
         return [*value[:i], *swap, *value[i + 1 :]]
     if isinstance(value, dict) and value and depth < 6 and dice.random() < 0.75:
         key = dice.choice(list(value))
-        return value | {key: mutated(dice, value[key], places, depth + 1)}
-    return argument(dice, places)
+        return value | {key: mutate(dice, value[key], paths, depth + 1)}
+    return random_value(dice, paths)
 
 
-def bodies(good: dict) -> list[str | bytes]:
+def broken_bodies(good: dict) -> list[str | bytes]:
     """Bodies of a request that are no proper JSON, or not the one that is expected."""
     text = json.dumps(good)
     huge = json.dumps({"data": ["x" * 1_000_000]})
@@ -149,7 +145,7 @@ def bodies(good: dict) -> list[str | bytes]:
     ]  # fmt: skip
 
 
-def bomb(side: int) -> bytes:
+def decompression_bomb(side: int) -> bytes:
     """A PNG of `side` x `side` black pixels, `side` a multiple of 100, in about 1/1000 of that."""
     press = zlib.compressobj(9, zlib.DEFLATED, -15)
     rows = b"\0" * (100 * (side + 1))
@@ -166,7 +162,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def _saved(picture: Image.Image, kind: str, **how: Any) -> bytes:
+def _encode(picture: Image.Image, kind: str, **how: Any) -> bytes:
     file = io.BytesIO()
     picture.save(file, kind, **how)
     return file.getvalue()
@@ -175,30 +171,30 @@ def _saved(picture: Image.Image, kind: str, **how: Any) -> bytes:
 def pictures() -> dict[str, bytes]:
     """Files that are hard to read, by the name they are sent under."""
     face = Image.open(FACE).convert("RGB")
-    png, jpeg = _saved(face, "PNG"), _saved(face, "JPEG")
+    png, jpeg = _encode(face, "PNG"), _encode(face, "JPEG")
     grey16 = Image.fromarray(np.full((64, 64), 40_000, np.uint16))
     frames = [Image.new("RGB", (64, 64), (i, 0, 0)) for i in range(5)]
     return {
         "truncated.png": png[: len(png) // 2],
         "truncated.jpg": jpeg[: len(jpeg) // 2],
-        "headless.png": png[8:],
+        "no-signature.png": png[8:],
         "flipped.png": bytes(b ^ (i % 97 == 5) for i, b in enumerate(png)),
         "mislabelled.png": jpeg,
         "mislabelled.jpg": b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>",
         "page.html": b"<script>alert(1)</script>",
-        "bomb.png": bomb(30_000),
-        "cmyk.jpg": _saved(face.convert("CMYK"), "JPEG"),
-        "deep.png": _saved(grey16, "PNG"),
-        "palette.png": _saved(face.convert("P"), "PNG"),
-        "see-through.png": _saved(face.convert("RGBA"), "PNG"),
-        "animated.gif": _saved(frames[0], "GIF", save_all=True, append_images=frames[1:]),
-        "animated.webp": _saved(frames[0], "WEBP", save_all=True, append_images=frames[1:]),
-        "turned.jpg": _saved(face, "JPEG", exif=b"Exif\0\0II*\0" + b"\xff" * 40),
-        "tiny.png": _saved(Image.new("L", (1, 1)), "PNG"),
-        "thin.png": _saved(Image.new("RGB", (9000, 1)), "PNG"),
-        "tiff.png": _saved(face, "TIFF"),
+        "bomb.png": decompression_bomb(30_000),
+        "cmyk.jpg": _encode(face.convert("CMYK"), "JPEG"),
+        "deep.png": _encode(grey16, "PNG"),
+        "palette.png": _encode(face.convert("P"), "PNG"),
+        "transparent.png": _encode(face.convert("RGBA"), "PNG"),
+        "animated.gif": _encode(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        "animated.webp": _encode(frames[0], "WEBP", save_all=True, append_images=frames[1:]),
+        "bad-exif.jpg": _encode(face, "JPEG", exif=b"Exif\0\0II*\0" + b"\xff" * 40),
+        "tiny.png": _encode(Image.new("L", (1, 1)), "PNG"),
+        "thin.png": _encode(Image.new("RGB", (9000, 1)), "PNG"),
+        "tiff.png": _encode(face, "TIFF"),
         "nothing.png": b"",
-        "white.png": _saved(Image.new("L", (64, 64), 255), "PNG"),
+        "white.png": _encode(Image.new("L", (64, 64), 255), "PNG"),
         "large.png": png + b"\0" * 9_000_000,
         "\u202egnp.exe": png,
         "../../up.png": png,

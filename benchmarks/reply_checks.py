@@ -1,20 +1,20 @@
-"""Whether a reply is one that a visitor may get."""
+"""Rules for every reply: no internals, and an error is one short sentence."""
 
 import http
 import re
 
 from benchmarks.visitor import Reply
 
-PHRASES = {status.phrase for status in http.HTTPStatus}
-INNARDS = re.compile(
+STATUS_PHRASES = {status.phrase for status in http.HTTPStatus}
+INTERNALS = re.compile(
     r"Traceback|File \"/|\b[A-Z]\w*(?:Error|Exception|Warning)\b|<[\w.]+ object at |\bNoneType\b"
     r"|list index|object is not|object has no|unexpected keyword|positional argument|site-packages"
 )
-LONGEST = 300  # characters that somebody reads
+MAX_SENTENCE = 300  # characters
 
 
 def find_violations(reply: Reply, secret: str) -> dict[str, str]:
-    """What is wrong with a reply, and its words; nothing with an answer or a short sentence."""
+    """The violated rules, each with the offending text; empty for a valid reply."""
     found = {}
     if reply.kind == "lost":
         found["no answer"] = reply.text
@@ -23,13 +23,13 @@ def find_violations(reply: Reply, secret: str) -> dict[str, str]:
     if secret in reply.text:
         found["the canary's secret"] = reply.text
     if reply.kind not in ("complete", "lost"):
-        said = sentence(reply)
-        if said is None:
+        text = sentence(reply)
+        if text is None:
             found["an error without a sentence"] = reply.text
-        elif INNARDS.search(said):
-            found["innards in an error"] = said
-        elif not readable(said):
-            found["not one short sentence"] = said
+        elif INTERNALS.search(text):
+            found["internals in an error"] = text
+        elif not is_readable(text):
+            found["not one short sentence"] = text
     elif "Traceback" in reply.text or 'File "/' in reply.text:
         found["a stack trace"] = reply.text
     return found
@@ -37,18 +37,18 @@ def find_violations(reply: Reply, secret: str) -> dict[str, str]:
 
 def sentence(reply: Reply) -> str | None:
     """What an error says to a person, wherever Gradio or FastAPI put it."""
-    said = reply.value()
-    if isinstance(said, dict):
-        said = said.get("error") or said.get("detail")
-    elif said is None:
-        said = reply.text
-    return said if isinstance(said, str) else None
+    text = reply.value()
+    if isinstance(text, dict):
+        text = text.get("error") or text.get("detail")
+    elif text is None:
+        text = reply.text
+    return text if isinstance(text, str) else None
 
 
-def readable(said: str) -> bool:
+def is_readable(text: str) -> bool:
     """One line that ends as a sentence does and is not too long, or the name of an HTTP status."""
-    if said in PHRASES:
+    if text in STATUS_PHRASES:
         return True
-    begins = said[:1].isupper() or said[:1] in "`'\""
-    plain = said.isprintable() and len(said) <= LONGEST
-    return begins and plain and said.rstrip("'\"`)").endswith((".", "!", "?"))
+    begins = text[:1].isupper() or text[:1] in "`'\""
+    plain = text.isprintable() and len(text) <= MAX_SENTENCE
+    return begins and plain and text.rstrip("'\"`)").endswith((".", "!", "?"))
