@@ -1,4 +1,4 @@
-"""Every tab, empty and filled, by axe-core: nothing serious or critical keeps anybody out."""
+"""Every tab, empty and filled, by axe-core: no serious or critical findings."""
 
 from importlib import resources
 
@@ -9,7 +9,7 @@ from tests.helpers.fake_models import NOISE
 
 pytestmark = [pytest.mark.browser, NOISE]
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
-GRAVE = ("serious", "critical")
+SEVERE = ("serious", "critical")
 
 
 class Visitor(BrowserPage):
@@ -21,13 +21,13 @@ class Visitor(BrowserPage):
         self.page.locator(f"#{tab}-share").get_by_role("button", name="Copy link").wait_for()
 
     def violations(self):
-        """What axe-core finds grave: rule, and the elements."""
+        """What axe-core finds severe: rule, and the elements."""
         self.page.evaluate(AXE)
         found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         return [
             (one["id"], one["impact"], [node["html"][:200] for node in one["nodes"]])
             for one in found["violations"]
-            if one["impact"] in GRAVE
+            if one["impact"] in SEVERE
         ]
 
 
@@ -39,7 +39,7 @@ def visit(address, browser):
 
 @pytest.mark.parametrize("tab", USES)
 @pytest.mark.parametrize("name", VIEWS)
-def test_nothing_grave_on_any_tab(visit, tab, name):
+def test_no_severe_finding_on_any_tab(visit, tab, name):
     width, scheme = VIEWS[name]
     visitor = visit(tab=tab, width=width, scheme=scheme)
     visitor.until_still()

@@ -1,4 +1,4 @@
-"""Links that bring a state back, and Python that computes it, in a real browser."""
+"""Links that restore a state, and Python that computes the same, in a real browser."""
 
 import ast
 import contextlib
@@ -38,7 +38,7 @@ def visit(address, browser):
         yield come
 
 
-def said(python):
+def printed(python):
     """What the copied Python prints, as values."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
@@ -47,7 +47,7 @@ def said(python):
     return [ast.literal_eval(line) for line in lines]
 
 
-def drawn(visitor):
+def draw_stroke(visitor):
     """A stroke on the Sketch tab's pad, and its completions."""
     page = visitor.page
     box = page.locator("#sketch-pad canvas").bounding_box()
@@ -58,9 +58,9 @@ def drawn(visitor):
     page.locator("#sketch-results .tiles button").first.wait_for()
 
 
-def test_a_sketch_comes_back(visit):
+def test_a_sketch_is_restored(visit):
     first = visit()
-    drawn(first)
+    draw_stroke(first)
     seed = "#sketch-seed input"
     first.page.locator(seed).fill("7")
     first.page.locator(seed).press("Tab")
@@ -70,12 +70,12 @@ def test_a_sketch_comes_back(visit):
     other = visit(link=link)
     other.page.locator("#sketch-results .tiles button").first.wait_for()
     assert other.page.locator(seed).input_value() == "7"
-    [ours] = said(first.copied("Copy as Python"))
+    [ours] = printed(first.copied("Copy as Python"))
     assert len(ours) == 16
     assert other.copied("Copy link") == link
 
 
-def test_a_hole_in_a_face_comes_back(visit):
+def test_a_hole_in_a_face_is_restored(visit):
     first = visit(tab="inpaint")
     page = first.page
     page.get_by_label("Face 2, made by our model").click()
@@ -89,11 +89,11 @@ def test_a_hole_in_a_face_comes_back(visit):
     other.page.locator("#inpaint-results .fill-rows button").first.wait_for()
     assert other.page.locator("#inpaint-smile").get_by_label("no smile").is_checked()
     assert other.copied("Copy link") == link
-    [fills] = said(first.copied("Copy as Python"))
+    [fills] = printed(first.copied("Copy as Python"))
     assert len(fills) == 4
 
 
-def test_edits_of_codes_come_back(visit):
+def test_edits_of_codes_are_restored(visit):
     first = visit(tab="codes")
     page = first.page
     page.locator("#codes-kind").get_by_label("sketches").click()
@@ -111,7 +111,7 @@ def test_edits_of_codes_come_back(visit):
     ]
     assert pictures[0] == pictures[1]
     assert other.copied("Copy link") == link
-    edited, sampled = said(first.copied("Copy as Python"))
+    edited, sampled = printed(first.copied("Copy as Python"))
     assert len(edited["codes"]) == 16
     assert len(sampled["pictures"]) == 16
 
@@ -135,7 +135,7 @@ def test_the_text_stays_within_the_page(visit, name):
         "tab=nowhere&seed=1",
     ],
 )
-def test_a_wrong_link_is_as_good_as_none(visit, address, query):
+def test_an_invalid_link_changes_nothing(visit, address, query):
     tab = query.split("&")[0].removeprefix("tab=").replace("nowhere", "sketch")
     visitor = visit(tab=tab, link=f"{address}?{query}")
     USES[tab](visitor.page)  # answered after all that the link asked for

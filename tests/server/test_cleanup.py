@@ -1,9 +1,10 @@
-"""What visitors leave behind: files, names of files and sessions."""
+"""Deletion of what visitors leave behind: files, their names, sessions."""
 
 import asyncio
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -36,20 +37,20 @@ def test_old_files_are_deleted(tmp_path: Path):
     assert {path.name for path in tmp_path.iterdir()} == {"a" * 64, "tmpabc_1235"}
 
 
-def test_what_gradio_did_not_make_stays(tmp_path: Path):
+def test_files_that_gradio_did_not_write_stay(tmp_path: Path):
     others = [put(tmp_path, name, 1000) for name in ("x.png", "tmp/x", "a/b/c", "tmpabc_1234.db")]
     others += [put(tmp_path, f"{'a' * 64}/deeper/x", 1000), put(tmp_path, f"x{'a' * 64}/x", 1000)]
     cleanup.delete_files(tmp_path, 60, 0)
     assert all(path.exists() for path in others)
 
 
-def test_the_oldest_make_room(tmp_path: Path):
+def test_the_oldest_files_go_first(tmp_path: Path):
     files = [put(tmp_path, f"{i:064x}/x.png", 50 - i, 100) for i in range(5)]
     cleanup.delete_files(tmp_path, 60, 250)
     assert [path.exists() for path in files] == [False, False, False, True, True]
 
 
-def test_a_link_is_deleted_and_not_what_it_leads_to(tmp_path: Path):
+def test_a_link_is_deleted_but_not_its_target(tmp_path: Path):
     other = put(tmp_path, f"other/{'b' * 64}/keep.txt", 1000)
     folder = tmp_path / "uploads" / ("a" * 64)
     folder.mkdir(parents=True)
@@ -66,14 +67,14 @@ def test_a_link_is_deleted_and_not_what_it_leads_to(tmp_path: Path):
     assert [path for path in folder.iterdir()] == []
 
 
-def test_no_folder_is_no_error(tmp_path: Path):
+def test_a_missing_folder_is_no_error(tmp_path: Path):
     cleanup.delete_files(tmp_path / "nothing", 60, 10)
 
 
-def visits(url: str, count: int) -> list[str]:
+def call_all(url: str, count: int) -> list[str]:
     """How `count` calls of each endpoint ended."""
 
-    async def all_of_them():
+    async def run_all():
         async with client(url) as http:
             calls = await with_defaults(http, CALLS)
             return [
@@ -82,28 +83,28 @@ def visits(url: str, count: int) -> list[str]:
                 for name, data in calls.items()
             ]
 
-    return asyncio.run(all_of_them())
+    return asyncio.run(run_all())
 
 
-def kept(studio: gr.Blocks) -> dict[str, int]:
-    """How much the server remembers."""
+def session_counts(studio: gr.Blocks) -> dict[str, int]:
+    """How many sessions the server keeps."""
     return {
         "sessions": len(studio.app.state_holder.session_data),
         "times": len(studio.app.state_holder.time_last_used),
     }
 
 
-def test_a_single_call_is_forgotten(monkeypatch):
+def test_the_session_of_a_single_call_is_dropped(monkeypatch):
     with page(monkeypatch) as studio:
-        assert set(visits(studio.local_url, 1)) == {"complete"}
-        before = kept(studio)
-        assert set(visits(studio.local_url, 2)) == {"complete"}
-        assert kept(studio) == before
+        assert set(call_all(studio.local_url, 1)) == {"complete"}
+        before = session_counts(studio)
+        assert set(call_all(studio.local_url, 2)) == {"complete"}
+        assert session_counts(studio) == before
         assert before["sessions"] == before["times"] == 0
         assert len(studio._queue.event_analytics) <= 100
 
 
-def test_a_page_is_remembered(monkeypatch):
+def test_the_session_of_a_page_is_kept(monkeypatch):
     from gradio_client import Client
 
     with page(monkeypatch) as studio:
@@ -112,7 +113,7 @@ def test_a_page_is_remembered(monkeypatch):
         assert list(studio.app.state_holder.session_data) == [visitor.session_hash]
 
 
-def test_names_are_forgotten(monkeypatch, tmp_path):
+def test_names_of_deleted_files_and_old_sessions_are_dropped(monkeypatch, tmp_path):
     with page(monkeypatch) as studio:
         gone, here = str(tmp_path / "gone"), str(put(tmp_path, "here", 0))
         studio.upload_file_set |= {gone, here}
@@ -155,3 +156,22 @@ def test_uploads_and_results_are_deleted(monkeypatch, tmp_path, who):
             time.sleep(0.2)
         assert [file.name for file in files if file.exists()] == []
     assert get_upload_folder() == str(tmp_path)
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_memory_is_released_only_while_nobody_waits(monkeypatch, tmp_path, idle):
+    rounds = []
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(cleanup, "PERIOD_S", 0.01)
+    monkeypatch.setattr(cleanup, "release_memory", lambda: rounds.append("released"))
+    monkeypatch.setattr(cleanup, "drop_sessions", lambda _: rounds.append("round"))
+    queue = SimpleNamespace(is_idle=lambda: idle)
+
+    async def some_rounds() -> None:
+        task = asyncio.create_task(cleanup.cleanup_loop(SimpleNamespace(_queue=queue)))
+        while rounds.count("round") < 3:
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(some_rounds())
+    assert ("released" in rounds) == idle

@@ -1,4 +1,4 @@
-"""The gate: what it turns away, and in which words."""
+"""Limits of requests: what is refused, and with which sentence."""
 
 import asyncio
 import json
@@ -26,14 +26,14 @@ STROKES = [[[40, 200], [60, 60]]]
 FULL = [STROKES, "any", 2, 1.0, 0]
 
 
-def told(address: str, road: str, body: str) -> tuple[int, str]:
+def post(address: str, path: str, body: str) -> tuple[int, str]:
     """Status and sentence of a posted request."""
     kind = {"Content-Type": "application/json"}
-    answer = httpx.post(address.rstrip("/") + API + road, content=body, headers=kind)
+    answer = httpx.post(address.rstrip("/") + API + path, content=body, headers=kind)
     return answer.status_code, answer.json()["detail"]
 
 
-def asked(address: str, name: str, data: list):
+def call(address: str, name: str, data: list):
     async def one():
         async with client(address) as http:
             return await ask(http, name, data)
@@ -42,7 +42,7 @@ def asked(address: str, name: str, data: list):
 
 
 @pytest.mark.parametrize(
-    ("road", "body", "status"),
+    ("path", "body", "status"),
     [
         ("/call/complete_sketch", "{", 422),
         ("/call/complete_sketch", '{"data": "x"}', 422),
@@ -53,28 +53,28 @@ def asked(address: str, name: str, data: list):
         ("/queue/join", '{"data": [], "fn_index": 999, "session_hash": "a"}', 400),
     ],
 )
-def test_what_cannot_be_read_is_refused_in_a_sentence(address, road, body, status):
-    assert told(address, road, body) == (status, limits.REASONS[status])
+def test_a_malformed_request_is_refused_with_a_sentence(address, path, body, status):
+    assert post(address, path, body) == (status, limits.REASONS[status])
 
 
-@pytest.mark.parametrize("road", ["run/complete_sketch", "api/complete_sketch"])
-def test_there_is_no_road_past_the_queue(address, road):
-    answer = httpx.post(f"{address}gradio_api/{road}", json={"data": FULL})
+@pytest.mark.parametrize("path", ["run/complete_sketch", "api/complete_sketch"])
+def test_no_address_bypasses_the_queue(address, path):
+    answer = httpx.post(f"{address}gradio_api/{path}", json={"data": FULL})
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize("road", ["process_recording", "component_server"])
-def test_what_the_page_does_not_need_is_closed(address, road):
-    answer = httpx.post(f"{address}gradio_api/{road}", files={"video": b"x"})
+@pytest.mark.parametrize("path", ["process_recording", "component_server"])
+def test_addresses_that_the_page_does_not_need_are_closed(address, path):
+    answer = httpx.post(f"{address}gradio_api/{path}", files={"video": b"x"})
     assert (answer.status_code, answer.json()["detail"]) == (404, limits.REASONS[404])
 
 
-def test_nobody_hears_how_others_use_the_app(address):
+def test_usage_statistics_are_not_public(address):
     assert httpx.get(f"{address}monitoring/summary").status_code == 403
 
 
 def test_too_few_values_are_counted(address):
-    reply = asked(address, "/complete_sketch", FULL[:2])
+    reply = call(address, "/complete_sketch", FULL[:2])
     assert reply.kind == "error"
     assert reply.value()["error"] == "This needs 5 values, not 2."
 
@@ -88,18 +88,18 @@ def test_a_link_is_not_fetched(address, monkeypatch, link, place):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **_: looked.append(a) or [])
     data = list(FULL)
     data[place] = [{"path": link, "meta": {"_type": "gradio.FileData"}}]
-    reply = asked(address.replace("localhost", "127.0.0.1"), "/complete_sketch", data)
+    reply = call(address.replace("localhost", "127.0.0.1"), "/complete_sketch", data)
     assert "must be uploaded" in reply.value()["error"]
     assert not [found for found in looked if "canary" in str(found)]
 
 
-def test_what_trips_gradio_is_a_sentence(address):
-    reply = asked(address, "/complete_sketch", [STROKES, {"path": "x", "meta": 7}, 2, 1.0, 0])
+def test_an_error_inside_gradio_is_a_sentence(address):
+    reply = call(address, "/complete_sketch", [STROKES, {"path": "x", "meta": 7}, 2, 1.0, 0])
     assert reply.value()["error"] == blocks.GENERIC_ERROR
-    assert asked(address, "/complete_sketch", FULL).kind == "complete"
+    assert call(address, "/complete_sketch", FULL).kind == "complete"
 
 
-def test_a_choice_that_is_none_is_a_sentence(address):
+def test_an_unknown_choice_is_a_sentence(address):
     async def one():
         async with client(address) as http:
             page = (await http.get("/config")).json()
@@ -120,25 +120,25 @@ def test_an_unknown_event_is_over(address):
     assert asyncio.run(one()).text == '"This request is over, or never existed."'
 
 
-def test_only_files_of_the_upload_folder_come_out(address, tmp_path):
+def test_only_files_of_the_upload_folder_are_served(address, tmp_path):
     canary = tmp_path / "canary.png"
     canary.write_text("secret")
     uploads = Path(get_upload_folder())
     link = uploads / "link.png"
     link.symlink_to(canary)
-    roads = [canary, link, f"{uploads}/../../etc/passwd", "app.py", uploads, "a" * 5000]
-    roads += ["http://127.0.0.1:9/x", "%00", f"{uploads}/%2e%2e/%2e%2e/etc/passwd"]
+    paths = [canary, link, f"{uploads}/../../etc/passwd", "app.py", uploads, "a" * 5000]
+    paths += ["http://127.0.0.1:9/x", "%00", f"{uploads}/%2e%2e/%2e%2e/etc/passwd"]
     try:
-        for road in roads:
+        for path in paths:
             for spelling in ("file=", "file/"):
-                answer = httpx.get(f"{address}gradio_api/{spelling}{road}")
-                assert answer.status_code in (403, 414), road
+                answer = httpx.get(f"{address}gradio_api/{spelling}{path}")
+                assert answer.status_code in (403, 414), path
                 assert "secret" not in answer.text
     finally:
         link.unlink()
 
 
-def test_uploads_and_results_come_out(address):
+def test_uploads_and_results_are_served(address):
     async def both():
         data = Path(FACE["path"]).read_bytes()
         async with client(address) as http:
@@ -157,7 +157,7 @@ def test_a_large_body_is_refused(address):
             yield b" " * 2**20
 
     limit = json.dumps({"data": ["x" * limits.MAX_BYTES]})
-    assert told(address, "/call/complete_sketch", limit) == (413, limits.REASONS[413])
+    assert post(address, "/call/complete_sketch", limit) == (413, limits.REASONS[413])
     answer = httpx.post(f"{address}gradio_api/queue/join", content=parts())
     assert (answer.status_code, answer.json()["detail"]) == (413, limits.REASONS[413])
 
@@ -172,12 +172,12 @@ def test_a_large_file_is_refused_and_two_as_well(address):
     assert httpx.post(f"{address}gradio_api/upload", files=sent[:1]).status_code == 200
 
 
-def test_a_body_that_does_not_come_is_given_up(monkeypatch):
+def test_a_body_that_does_not_arrive_times_out(monkeypatch):
     monkeypatch.setattr(limits, "BODY_TIMEOUT_S", 0.3)
     with page(monkeypatch) as served:
         host, port = "127.0.0.1", served.server_port
-        for road, kind in (("upload", "multipart/form-data; boundary=x"), ("queue/join", "a/b")):
-            head = f"POST {API}/{road} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99\r\n"
+        for path, kind in (("upload", "multipart/form-data; boundary=x"), ("queue/join", "a/b")):
+            head = f"POST {API}/{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99\r\n"
             with socket.create_connection((host, port), 20) as link:
                 link.sendall(f"{head}Content-Type: {kind}\r\n\r\n--x".encode())
                 said = b""
@@ -187,7 +187,7 @@ def test_a_body_that_does_not_come_is_given_up(monkeypatch):
             assert limits.REASONS[408].encode() in said
 
 
-def test_a_full_queue_is_told_apart(monkeypatch):
+def test_a_full_queue_has_its_own_status(monkeypatch):
     async def crowd(address):
         async with client(address) as http:
             body = json.dumps({"data": FULL})
@@ -205,7 +205,7 @@ VALUES = [None, [], "x", 7, [[1]], {"chosen": [1]}, {"presets": 7}, {"eyes": {}}
 
 
 @pytest.mark.parametrize("value", VALUES, ids=str)
-def test_a_handler_refuses_a_value_that_is_none_of_its_component(monkeypatch, value):
+def test_a_handler_refuses_a_value_of_the_wrong_form(monkeypatch, value):
     monkeypatch.setattr(model_cache, "load", load)
     made = Fills(FacePhoto("x", None), {}, ["x"], np.zeros((1, 2, 3, 8, 8)), [["", ""]], "", "")
     handlers = (

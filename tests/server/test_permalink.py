@@ -19,29 +19,29 @@ def models(monkeypatch):
     monkeypatch.setattr(model_cache, "load", load)
 
 
-def request(**told: str):
-    return SimpleNamespace(query_params=told)
+def request(**query: str):
+    return SimpleNamespace(query_params=query)
 
 
-def left_alone(value: object) -> bool:
+def is_skipped(value: object) -> bool:
     return value == gr.skip()
 
 
-def test_a_link_speaks_of_one_tab():
+def test_a_link_has_the_settings_of_one_tab():
     assert permalink.tab_query(request(tab="codes", seed="3"), "codes") == {"seed": "3"}
     assert permalink.tab_query(request(tab="codes", seed="3"), "sketch") == {}
     assert permalink.tab_query(request(seed="3"), "sketch") == {"seed": "3"}
     assert permalink.tab_query(request(seed="3"), "inpaint") == {}
 
 
-def test_numbers_of_a_link():
+def test_base_36_numbers():
     assert permalink.decode_base36("000z10", 2) == [0, 35, 36]
     for bad in ("", "0", "0-", "é0", "٣٣", "0" * 9000):
         with pytest.raises(ValueError, match="numbers"):
             permalink.decode_base36(bad, 2)
 
 
-def test_a_drawing_comes_back_with_what_was_erased():
+def test_a_drawing_is_restored_with_its_eraser_strokes():
     drawing, label, count, temperature, seed = sketch.from_link(
         request(ink="1e1e3k3k.-2s2s", label="cat", count="8", temperature="0.5", seed="7")
     )
@@ -52,55 +52,55 @@ def test_a_drawing_comes_back_with_what_was_erased():
 
 
 @pytest.mark.parametrize("ink", ["", ".", "1", "zz zz", "1e1e1e", "-", "00" * 5000])
-def test_a_drawing_that_is_none_is_ignored(ink):
-    assert left_alone(sketch.from_link(request(ink=ink))[0])
+def test_an_invalid_drawing_is_ignored(ink):
+    assert is_skipped(sketch.from_link(request(ink=ink))[0])
 
 
 def test_wrong_settings_are_ignored():
-    told = request(label="dog", count="1e9", temperature="nan", seed="-1")
-    assert all(left_alone(value) for value in sketch.from_link(told))
+    query = request(label="dog", count="1e9", temperature="nan", seed="-1")
+    assert all(is_skipped(value) for value in sketch.from_link(query))
 
 
-def test_a_face_and_its_holes_come_back():
-    told = request(tab="inpaint", face="2", holes="80,150,170,210;10,20,40,50", smile="no smile")
-    portrait, value, _, kept, smile, glasses, *_ = inpaint.from_link(told)
+def test_a_face_and_its_holes_are_restored():
+    query = request(tab="inpaint", face="2", holes="80,150,170,210;10,20,40,50", smile="no smile")
+    portrait, value, _, kept, smile, glasses, *_ = inpaint.from_link(query)
     assert portrait.path.endswith("face-02.png")
     assert value["source"] == "2"
     assert value["holes"] == [[80, 150, 170, 210], [10, 20, 40, 50]]
     assert kept is None
     assert smile == "no smile"
-    assert left_alone(glasses)
+    assert is_skipped(glasses)
 
 
-@pytest.mark.parametrize("told", [
+@pytest.mark.parametrize("query", [
     {"face": "99"}, {"holes": "1,2,3,4"}, {"face": "0", "holes": "1,2,3"},
     {"face": "0", "holes": "900,900,901,901"}, {"face": "0", "holes": "a,b,c,d"},
 ])  # fmt: skip
-def test_a_face_that_is_none_is_ignored(told):
-    assert all(left_alone(value) for value in inpaint.from_link(request(tab="inpaint", **told)))
+def test_an_invalid_face_is_ignored(query):
+    assert all(is_skipped(value) for value in inpaint.from_link(request(tab="inpaint", **query)))
 
 
-def test_codes_and_edits_come_back():
+def test_codes_and_edits_are_restored():
     rows = np.arange(49) % 12
     a = "".join(np.base_repr(v, 36).lower().zfill(2) for v in rows)
     b = "00" * 49
-    told = request(
+    query = request(
         tab="codes", kind="digits", a=a, b=b, edits="shift 1 0 wrap\nflip y", label="3", seed="5"
     )
-    board, text, *_, label, _, kind, _, _, seed = codes_kind.from_link(told)
+    board, text, *_, label, _, kind, _, _, seed = codes_kind.from_link(query)
     assert np.array_equal(np.ravel(board["first"]), rows)
     assert text == "shift 1 0 wrap\nflip y"
     assert board["chain"] == text.splitlines()
     assert (label["value"], kind, seed) == ("3", "digits", 5)
 
 
-@pytest.mark.parametrize("told", [
+@pytest.mark.parametrize("query", [
     {"kind": "cats"}, {"a": "00"}, {"a": "zz" * 49, "b": "00" * 49},
     {"a": "00" * 49, "b": "00" * 49, "edits": "fly"},
     {"a": "00" * 49, "b": "00" * 49, "edits": "splice 99 x"},
 ])  # fmt: skip
-def test_codes_that_are_none_begin_anew(told):
+def test_invalid_codes_give_the_initial_board(query):
     anew = codes_kind.from_link(request())
-    found = codes_kind.from_link(request(tab="codes", **told))
+    found = codes_kind.from_link(request(tab="codes", **query))
     assert found[0]["first"] == anew[0]["first"]
     assert found[1] == ""
