@@ -1,7 +1,7 @@
-"""The drawing pad: its component, and the reading of every form that a drawing comes in.
+"""The drawing pad: its component, and the parser of every form of a drawing.
 
-The pad's value is the strokes themselves, so that a drawing on the page and the same strokes of the
-data set go through one rasteriser: {"strokes": [[xs, ys], ...], "erase": [bool, ...],
+The pad's value is the strokes themselves, so that strokes of the page and of the data set are
+rasterised by one function: {"strokes": [[xs, ys], ...], "erase": [bool, ...],
 "base": None or a 64x64 PNG as data URL, "live": bool}, in px of the 256x256 canvas.
 """
 
@@ -37,7 +37,7 @@ class DrawingPad(CustomHTML):
 
 
 def parse_drawing(drawing: object) -> Ink:
-    """The ink of a drawing in any form that the endpoint takes; bare paper is refused.
+    """The ink of a drawing in any form that the endpoint accepts; an empty one is a `gr.Error`.
 
     The pad's value, an ImageEditor's, Quick, Draw! strokes, an uploaded picture, a PNG data URL.
     """
@@ -45,15 +45,15 @@ def parse_drawing(drawing: object) -> Ink:
         case None | "":
             raise user_error("Draw something first: one stroke is enough.")
         case {"strokes": strokes}:
-            ink = _strokes(strokes, drawing.get("erase"), drawing.get("base"))
+            ink = _rasterize(strokes, drawing.get("erase"), drawing.get("base"))
         case {"composite": _} | {"layers": _} | {"background": _}:
-            ink = _editor(drawing)
+            ink = _flatten(drawing)
         case {"path": _}:
-            ink = _ink(_picture(uploaded_path(drawing)))
+            ink = _picture_ink(_open(uploaded_path(drawing)))
         case list():
-            ink = _strokes(drawing, None, None)
+            ink = _rasterize(drawing, None, None)
         case str():
-            ink = _ink(_picture(_decode(drawing, MAX_URL)))
+            ink = _picture_ink(_open(_decode(drawing, MAX_URL)))
         case _:
             raise user_error(
                 "The drawing must be a picture, the pad's value or a list of strokes "
@@ -64,37 +64,37 @@ def parse_drawing(drawing: object) -> Ink:
     return ink
 
 
-def _strokes(strokes: object, erase: object, base: object) -> Ink:
-    """Checked strokes through the one rasteriser."""
+def _rasterize(strokes: object, erase: object, base: object) -> Ink:
+    """The ink of strokes, which are checked first."""
     from models import images  # imports torch: not before the page answers
 
     if not isinstance(strokes, list) or len(strokes) > MAX_STROKES:
         raise user_error(f"The drawing must be a list of at most {MAX_STROKES:,} strokes [xs, ys].")
     left = MAX_POINTS
     for stroke in strokes:
-        left -= _points(stroke, left)
+        left -= _count_points(stroke, left)
     if erase is None:
         erase = [False] * len(strokes)
     if not isinstance(erase, list) or len(erase) != len(strokes):
         raise user_error("`erase` must be a list with one true or false for each stroke.")
     under = None
     if base is not None:
-        picture = _picture(_decode(base, 2**16))
+        picture = _open(_decode(base, 2**16))
         if picture.size != (images.SIZE, images.SIZE):
             raise user_error(f"`base` must be a PNG of {images.SIZE}x{images.SIZE} px.")
         under = 255 - np.asarray(picture.convert("L"))
     return images.rasterise(strokes, erase=[bool(e) for e in erase], base=under).numpy()
 
 
-def _points(stroke: object, most: int) -> int:
-    """How many points a stroke has; anything but finite numbers near the canvas is refused."""
+def _count_points(stroke: object, limit: int) -> int:
+    """The number of a stroke's points; a `gr.Error` unless all are finite and near the canvas."""
     shaped = isinstance(stroke, list | tuple) and len(stroke) >= 2
     if not shaped or not all(isinstance(axis, list | tuple) for axis in stroke[:2]):
         raise user_error("Each stroke must be two lists of numbers: [xs, ys].")
     xs, ys = stroke[:2]
     if not xs or len(xs) != len(ys):
         raise user_error(f"A stroke needs as many xs as ys, not {len(xs)} and {len(ys)}.")
-    if len(xs) > most:
+    if len(xs) > limit:
         raise user_error(f"The drawing has too many points: at most {MAX_POINTS:,} are read.")
     for value in (*xs, *ys):
         real = isinstance(value, int | float) and not isinstance(value, bool)
@@ -106,15 +106,15 @@ def _points(stroke: object, most: int) -> int:
     return len(xs)
 
 
-def _editor(value: dict) -> Ink:
-    """An ImageEditor's value: its composite, else its layers over its background."""
+def _flatten(value: dict) -> Ink:
+    """The ink of an ImageEditor's value: its composite, or its layers over its background."""
     files = [value.get("composite")]
     if files[0] is None:
         layers = value.get("layers") or []
         if not isinstance(layers, list) or len(layers) > 10:
             raise user_error("`layers` must be a list of at most 10 uploaded pictures.")
         files = [value.get("background"), *layers]
-    inks = [_ink(_picture(uploaded_path(file))) for file in files if file is not None]
+    inks = [_picture_ink(_open(uploaded_path(file))) for file in files if file is not None]
     if not inks:
         raise user_error("Draw something first: one stroke is enough.")
     return np.maximum.reduce(inks)
@@ -135,8 +135,8 @@ def _decode(url: object, limit: int) -> io.BytesIO:
         raise user_error("This data URL is not valid base64: send it whole.") from error
 
 
-def _picture(file: Path | io.BytesIO) -> Image.Image:
-    """A decoded picture; a broken or too large one is the visitor's sentence."""
+def _open(file: Path | io.BytesIO) -> Image.Image:
+    """A decoded picture; a `gr.Error` if it is broken or too large."""
     from models import images
 
     try:
@@ -145,8 +145,8 @@ def _picture(file: Path | io.BytesIO) -> Image.Image:
         raise user_error(str(error)) from error
 
 
-def _ink(picture: Image.Image) -> Ink:
-    """A picture as the network sees it."""
+def _picture_ink(picture: Image.Image) -> Ink:
+    """A picture as the network's input."""
     from models import images
 
     return images.picture_to_ink(picture).numpy()

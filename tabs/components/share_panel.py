@@ -1,4 +1,4 @@
-"""A tab's state to take away: a link that restores it, and Python that computes the same."""
+"""Sharing a tab's state: a link that restores it, and Python that computes the same."""
 
 import gradio as gr
 
