@@ -1,0 +1,82 @@
+"""Our own components: their files, what the page gets of them, and the accent colour."""
+
+import gc
+import re
+
+import numpy as np
+import pytest
+
+import app
+from tabs import theme
+from tabs.components import custom_html
+from tabs.components.custom_html import CustomHTML
+from tests.helpers.fake_models import NOISE
+
+pytestmark = NOISE
+FILES = [path for kind in ("html", "js", "css") for path in custom_html.FOLDER.glob(f"*.{kind}")]
+COMPONENTS = sorted(CustomHTML.__subclasses__(), key=lambda kind: kind.__name__)
+EVENTS = {
+    "CodeBoard": "edit",
+    "CodebookAtlas": "pick",
+    "CompletionGrid": "pick",
+    "DrawingPad": "live",
+    "ExampleRow": "pick",
+    "FaceEditor": "fill",
+    "FillGrid": "pick",
+    "PictureStrip": "pick",
+    "SharePanel": "ask",
+}
+
+
+@pytest.fixture(scope="module")
+def placed():
+    """The components of the page by the name of their class, as the browser gets them."""
+    config = app.build().get_config_file()
+    by_name = {}
+    for component in config["components"]:
+        name = component["props"].get("component_class_name", "HTML")
+        if component["type"] == "html" and name != "HTML":
+            by_name.setdefault(name, component["props"])
+    gc.collect()  # while the test still ignores what Gradio leaves open
+    return by_name
+
+
+def test_every_component_is_on_the_page(placed):
+    assert set(placed) == set(EVENTS) == {kind.__name__ for kind in COMPONENTS}
+
+
+@pytest.mark.parametrize("kind", COMPONENTS, ids=lambda kind: kind.__name__)
+def test_a_component_is_made_of_the_files_beside_it(placed, kind):
+    props = placed[kind.__name__]
+    scripts = [custom_html.read_asset(f"{name}.js") for name in kind.scripts]
+    assert props["js_on_load"] == "\n".join(scripts)
+    assert f'trigger("{EVENTS[kind.__name__]}")' in props["js_on_load"] or (
+        "trigger(event)" in props["js_on_load"]
+    )
+    if hasattr(kind, "asset"):
+        assert props["html_template"] == custom_html.read_asset(f"{kind.asset}.html")
+
+
+def test_no_two_scripts_of_a_component_declare_the_same_name():
+    declared = re.compile(r"^(?:const|let|class|function|async function) (\w+)", re.MULTILINE)
+    for kind in COMPONENTS:
+        script = "\n".join(custom_html.read_asset(f"{name}.js") for name in kind.scripts)
+        names = declared.findall(script)
+        assert len(names) == len(set(names)), kind
+
+
+def test_the_accent_colour_is_written_once():
+    accents = [getattr(theme.ACCENT, f"c{i}") for i in (400, 500, 600, 700, 800)]
+    accents += [theme.ACCENT_ON_DARK, theme.MAP_END]
+    channels = [", ?".join(map(str, theme.rgb(colour).astype(int))) for colour in accents]
+    wanted = re.compile("|".join([*accents, *channels]), re.IGNORECASE)
+    found = [path.name for path in [*FILES, theme.PAGE_CSS] if wanted.search(path.read_text())]
+    assert found == []
+
+
+def test_the_colour_map_of_pictures_is_that_of_the_page():
+    ends = theme.colour_map(np.array([[0.0, theme.MAP_ACCENT_LEVEL, 1.0]], np.float32))
+    np.testing.assert_allclose(
+        ends[0], [theme.PAPER_RGB, theme.ACCENT_RGB, theme.rgb(theme.MAP_END)], atol=1e-3
+    )
+    assert f"{theme.ACCENT.c500} 55%, {theme.MAP_END}" in theme.css_variables()
