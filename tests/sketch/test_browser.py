@@ -98,6 +98,7 @@ class Studio(BrowserPage):
                 self.page.mouse.move(*place)
             if pause:
                 pause()
+                self.page.mouse.move(*places[-1])
             self.page.mouse.up()
 
     def settled(self, strokes, base=False):
