@@ -102,68 +102,77 @@ class KVCache:
     In float32: there torch attends to a hundred keys some times as fast as in bfloat16.
     """
 
-    def __init__(self, memory: Float[Tensor, "d m kv"], rows: int, length: int):
-        self.memory = self.filled = memory.shape[1]
-        shape = rows, self.filled + length, memory.shape[2]
-        self.past, self.zero = torch.empty(shape, device=memory.device), memory.new_zeros(1).float()
-        self.past[:, : self.filled] = memory
+    def __init__(self, memory: Float[Tensor, "d m kv"], rows: int, max_length: int):
+        self.memory_length = self.length = memory.shape[1]
+        shape = rows, self.length + max_length, memory.shape[2]
+        self.kv, self.zero = torch.empty(shape, device=memory.device), memory.new_zeros(1).float()
+        self.kv[:, : self.length] = memory
         self.scale = (memory.shape[2] // 2) ** -0.5
 
+    @property
+    def position(self) -> int:
+        """How many positions were added after the memory."""
+        return self.length - self.memory_length
+
     def attend(
-        self, q: Float[Tensor, "b heads e"], key_value: Float[Tensor, "b kv"]
+        self, q: Float[Tensor, "b heads e"], kv: Float[Tensor, "b kv"]
     ) -> Float[Tensor, "b heads e"]:
-        """Put in one position, then softmax(q k^T / sqrt(e)) v over all so far."""
-        self.past[:, self.filled] = key_value
-        self.filled += 1
-        k, v = self.past[:, : self.filled].chunk(2, -1)
+        """Append one position, then softmax(q k^T / sqrt(e)) v over all so far."""
+        self.kv.select(1, self.length).copy_(kv)
+        self.length += 1
+        k, v = self.kv.narrow(1, 0, self.length).chunk(2, -1)
         scores = torch.baddbmm(self.zero, q, k.mT, beta=0, alpha=self.scale)
         return torch.bmm(scores.softmax(-1), v)
 
-    def keep(self, rows: Int64[Tensor, " r"]) -> None:
-        """Forget the other rows."""
-        self.past = self.past.index_select(0, rows)
+    def select_rows(self, rows: Int64[Tensor, " r"]) -> None:
+        """Keep these rows only."""
+        self.kv = self.kv.index_select(0, rows)
 
 
-class PointBlock(nn.Module):
-    """Causal attention to a memory and to the past, and beside it an MLP, in two products.
+class ParallelDecoderBlock(nn.Module):
+    """Causal attention to a memory and to earlier positions, in parallel with an MLP.
 
-    Side by side as in GPT-J (Wang and Komatsuzaki 2021), and all heads share keys and values
-    (Shazeer 2019): half the calls, and a quarter of the reading, for each point drawn.
+    Attention and MLP share one input and one output projection, as in GPT-J (Wang and Komatsuzaki
+    2021), and all heads share keys and values (multi-query attention, Shazeer 2019): half the
+    calls, and a quarter of the memory traffic, for each position decoded. The MLP's activation is
+    ReLU squared (So et al. 2021).
     """
 
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads, e = heads, width // heads
-        self.parts = width, e, e, 4 * width
+        self.split_sizes = width, e, e, 4 * width  # query, key, value, MLP
         self.norm = nn.LayerNorm(width)
-        self.into, self.out = nn.Linear(width, sum(self.parts)), nn.Linear(5 * width, width)
-        self.key_value = nn.Linear(width, 2 * e)
+        self.in_proj = nn.Linear(width, sum(self.split_sizes))
+        self.out_proj = nn.Linear(5 * width, width)
+        self.kv_proj = nn.Linear(width, 2 * e)
 
-    def remember(self, memory: Float[Tensor, "b m d"]) -> Float[Tensor, "b m kv"]:
-        """Keys and values of what can be attended to besides the past."""
-        return self.key_value(memory)
+    def project_memory(self, memory: Float[Tensor, "b m d"]) -> Float[Tensor, "b m kv"]:
+        """Keys and values of the memory."""
+        return self.kv_proj(memory)
 
     def forward(
         self, x: Float[Tensor, "b n d"], memory: Float[Tensor, "b m kv"]
     ) -> Float[Tensor, "b n d"]:
-        """Same shape out; `memory` comes from `remember`."""
+        """Same shape out; `memory` comes from `project_memory`."""
         b, n, d = x.shape
-        q, k, v, up = self.into(self.norm(x)).split(self.parts, -1)
+        q, k, v, up = self.in_proj(self.norm(x)).split(self.split_sizes, -1)
         k, v = (torch.cat(p, 1) for p in zip(memory.chunk(2, -1), (k, v), strict=True))
         q = q.reshape(b, n * self.heads, -1)  # the heads of a position side by side
         scores = (q @ k.mT).float() * q.shape[-1] ** -0.5
         future = torch.ones(n, k.shape[1], dtype=torch.bool, device=x.device)
         future = future.triu(memory.shape[1] + 1).repeat_interleave(self.heads, 0)
         h = scores.masked_fill(future, -torch.inf).softmax(-1).to(v.dtype) @ v
-        return x + self.out(torch.cat([h.view(b, n, d), up.relu().square()], -1))
+        return x + self.out_proj(torch.cat([h.view(b, n, d), up.relu().square()], -1))
 
     def step(self, x: Float[Tensor, "b d"], cache: KVCache) -> Float[Tensor, "b d"]:
         """`forward` for the next position alone, the memory and the earlier ones in `cache`."""
-        width, e, _, wide = self.parts
-        q, key_value, up = self.into(self.norm(x)).split((width, 2 * e, wide), -1)
-        h = cache.attend(q.float().view(-1, self.heads, e), key_value)
+        width, e, _, hidden = self.split_sizes
+        q, kv, up = self.in_proj(self.norm(x)).split((width, 2 * e, hidden), -1)
+        h = cache.attend(q.float().view(-1, self.heads, e), kv)
         up = up.relu_()
-        return x + self.out(torch.cat([h.view(-1, width).to(up), up.mul_(up)], -1))
+        h = torch.cat([h.view(-1, width).to(up.dtype), up.mul_(up)], -1)
+        return self.out_proj(h).add_(x)
 
 
 def init_convolutions(module: nn.Module) -> None:
@@ -181,7 +190,7 @@ def init_transformer(module: nn.Module, layers: int) -> None:
     """GPT-2's initialisation: N(0, 0.02), output projections divided by sqrt(2 * layers)."""
     for name, parameter in module.named_parameters():
         if parameter.dim() == 2:
-            is_output = name.endswith(("out.weight", "down.weight"))
+            is_output = name.endswith(("out.weight", "out_proj.weight", "down.weight"))
             nn.init.normal_(parameter, std=0.02 / (2 * layers) ** 0.5 if is_output else 0.02)
         elif name.endswith("bias"):
             nn.init.zeros_(parameter)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from models.blocks import KVCache, PointBlock, init_transformer
+from models.blocks import KVCache, ParallelDecoderBlock, init_transformer
 from models.distributions import gumbel
 
 UNCONDITIONAL = -1  # as a label: no class
@@ -63,7 +63,7 @@ class CodesPrior(nn.Module):
         # the last row stands for UNCONDITIONAL
         self.label_embed = nn.Embedding(len(config.class_names) + 1, config.width)
         self.layers = nn.ModuleList(
-            PointBlock(config.width, config.heads) for _ in range(config.layers)
+            ParallelDecoderBlock(config.width, config.heads) for _ in range(config.layers)
         )
         self.norm, self.head = nn.LayerNorm(config.width), nn.Linear(config.width, config.num_codes)
         init_transformer(self, config.layers)
@@ -89,7 +89,7 @@ class CodesPrior(nn.Module):
         memory = self.label_embed(label % len(self.label_embed.weight))[:, None]
         h = h + memory
         for layer in self.layers:
-            h = layer(h, layer.remember(memory))
+            h = layer(h, layer.project_memory(memory))
         return self.head(self.norm(h)).float()
 
     @torch.inference_mode()
@@ -119,7 +119,9 @@ class CodesPrior(nn.Module):
         rows = [row, len(self.config.class_names)] if guided else [row]
         labels = torch.tensor(rows, device=device).repeat_interleave(count)
         memory = self.label_embed(labels)[:, None]
-        caches = [KVCache(layer.remember(memory), len(labels), side**2) for layer in self.layers]
+        caches = [
+            KVCache(layer.project_memory(memory), len(labels), side**2) for layer in self.layers
+        ]
         out = torch.zeros(count, side**2, dtype=torch.long, device=device)
         h = self.bos.expand(len(labels), -1)
         for i, cell in enumerate(order.tolist()):

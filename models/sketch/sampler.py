@@ -1,4 +1,4 @@
-"""Drawing with a `StrokePrior`, one point after the other."""
+"""Sampling from a `StrokePrior`, one point after the other, with a key-value cache."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from models.blocks import KVCache
 from models.sketch.stroke_prior import Context, StrokePrior
 from models.sketch.tokens import END, MOVE
 
-CHECK = 4  # points after which it is looked which sequences have ended
+PRUNE_EVERY = 4  # points after which finished sequences are dropped from the batch
 
 
 class PointNoise(NamedTuple):
@@ -18,112 +18,126 @@ class PointNoise(NamedTuple):
 
     kind: Float[Tensor, "b n 3"]
     cell: Float[Tensor, "b n c"]
-    inner: Float[Tensor, "b n i"]
+    offset: Float[Tensor, "b n o"]
 
-    def of(self, rows: Int64[Tensor, " r"]) -> "PointNoise":
-        """The noise of some rows."""
+    def select_rows(self, rows: Int64[Tensor, " r"]) -> "PointNoise":
+        """The noise of these rows."""
         return PointNoise(*(part.index_select(0, rows) for part in self))
 
 
 def sample(
     prior: StrokePrior, context: Context, label: Int64[Tensor, " b"], noise: PointNoise
 ) -> Int64[Tensor, "b n 3"]:
-    """Points, greedily where the noise is 0; a context of one drawing serves all rows.
+    """Points (kind, x, y), greedy where the noise is 0; the context has one row, or one a sequence.
 
-    Whenever half of the sequences have ended, only the others go on.
+    When half of the sequences have ended, the batch is reduced to the others.
     """
-    b, limit, _ = noise.kind.shape
-    out = torch.full((b, limit, 3), END, device=label.device)
+    b, max_points, _ = noise.kind.shape
+    out = torch.full((b, max_points, 3), END, device=label.device)
     rows = torch.arange(b, device=label.device)
-    pen, drawn, start = Pen(prior, context, label, limit), [], 0
-    for i in range(limit):
-        drawn.append(pen.point(*(part[:, i] for part in noise)))
-        if i % CHECK < CHECK - 1 and i < limit - 1:
+    decoder, tokens, start = IncrementalDecoder(prior, context, label, max_points), [], 0
+    ended = torch.zeros(b, dtype=torch.bool, device=label.device)
+    for i in range(max_points):
+        tokens.append(decoder.step(*(part.select(1, i) for part in noise)))
+        if i % PRUNE_EVERY < PRUNE_EVERY - 1:
             continue
-        out[rows, start : i + 1] = points_of(prior, drawn)
-        ended = (out[rows, : i + 1, 0] == END).any(1)
-        going = len(rows) - int(ended.sum())
-        if not going:
+        recent = torch.stack([kind for kind, _, _ in tokens[-PRUNE_EVERY:]])
+        ended |= (recent == END).any(0)
+        unfinished = len(rows) - int(ended.sum())
+        if not unfinished:
             break
-        if 2 * going <= len(rows):
+        if 2 * unfinished <= len(rows):
+            out[rows, start : i + 1] = to_grid_points(prior, tokens)
             kept = ended.int().argsort(stable=True)[: len(rows) // 2]
-            rows, noise = rows[kept], noise.of(kept)
-            pen.keep(kept)
-        drawn, start = [], i + 1
-    at_end = (out[..., 0] == END).cumsum(1)[..., None] > 0
-    return out.masked_fill(at_end, END)
+            rows, noise, ended = rows[kept], noise.select_rows(kept), ended[kept]
+            decoder.select_rows(kept)
+            tokens, start = [], i + 1
+    if tokens:
+        out[rows, start : start + len(tokens)] = to_grid_points(prior, tokens)
+    past_end = (out[..., 0] == END).cumsum(1)[..., None] > 0
+    return out.masked_fill(past_end, END)
 
 
-def points_of(
-    prior: StrokePrior, drawn: list[tuple[Int64[Tensor, " r"], ...]]
+def to_grid_points(
+    prior: StrokePrior, tokens: list[tuple[Int64[Tensor, " r"], ...]]
 ) -> Int64[Tensor, "r n 3"]:
-    """Kind, x and y of some (kind, cell, place in it) of each sequence."""
-    kind, cell, inner = (torch.stack(part, 1) for part in zip(*drawn, strict=True))
-    x = cell % prior.grid * prior.size + inner % prior.size
-    y = cell // prior.grid * prior.size + inner // prior.size
+    """Kind, x and y of (kind, cell, offset) of some points of each sequence."""
+    kind, cell, offset = (torch.stack(part, 1) for part in zip(*tokens, strict=True))
+    x = cell % prior.grid_size * prior.cell_size + offset % prior.cell_size
+    y = cell // prior.grid_size * prior.cell_size + offset // prior.cell_size
     return torch.stack([kind, x, y], -1)
 
 
-class Pen:
-    """Draws the next point of each sequence, by the logits of `StrokePrior.given`."""
+class IncrementalDecoder:
+    """Samples the next point of each sequence, by the logits of `StrokePrior.decode`."""
 
     def __init__(
-        self, prior: StrokePrior, context: Context, label: Int64[Tensor, " b"], limit: int
+        self, prior: StrokePrior, context: Context, label: Int64[Tensor, " b"], max_points: int
     ):
         b = len(label)
-        self.prior, self.first, self.one = prior, True, len(context.cells) == 1
+        self.prior, self.is_first, self.shared = prior, True, len(context.cells) == 1
         self.keys = context.keys.mT.float() * context.keys.shape[-1] ** -0.5
-        self.around = prior.around(context.cells).flatten(0, 1)
-        self.inner_there = prior.inner_there(context.cells).flatten(0, 1)
-        self.row = torch.arange(b, device=label.device) * (0 if self.one else prior.grid**2)
-        self.caches = [KVCache(layer.remember(context.tokens), b, limit) for layer in prior.layers]
-        self.at = prior.at[:, None] + prior.label(label)
-        self.h, self.cell = prior.start.expand(b, -1), torch.full_like(label, prior.middle)
-        self.given = torch.cat(prior.given_choices(), -1)
-        self.past = prior.kind.weight[:, None] + prior.inner.weight  # of a kind and a place
-        self.past = self.past.flatten(0, 1)
+        self.cell_inputs = prior.cell_proj(context.cells).flatten(0, 1)
+        self.cell_offsets = prior.offset_head(context.cells).flatten(0, 1)
+        # index of each sequence's first cell in the two tables above
+        self.cells = prior.grid_size**2
+        self.first_cell = torch.arange(b, device=label.device) * (0 if self.shared else self.cells)
+        self.caches = [
+            KVCache(layer.project_memory(context.tokens), b, max_points) for layer in prior.layers
+        ]
+        self.pos_embed = prior.step_pos_embed[:, None] + prior.label_embed(label)
+        self.h = prior.bos.expand(b, -1)
+        self.cell = torch.full_like(label, prior.start_cell)
+        self.kind_logits = torch.cat(prior.kind_logits(), -1)[[0, 1, 1]]  # END has no position
+        self.displacement_of_pair = prior.displacement_to.flatten()
+        # input embedding of each pair of kind and offset
+        self.token_embed = prior.prev_kind_embed.weight[:, None] + prior.offset_embed.weight
+        self.token_embed = self.token_embed.flatten(0, 1)
 
-    def point(
+    def step(
         self,
         kind_noise: Float[Tensor, "b 3"],
         cell_noise: Float[Tensor, "b c"],
-        inner_noise: Float[Tensor, "b i"],
+        offset_noise: Float[Tensor, "b o"],
     ) -> tuple[Int64[Tensor, " b"], Int64[Tensor, " b"], Int64[Tensor, " b"]]:
-        """Kind, cell and place in the cell."""
+        """Kind, cell and offset of the next point."""
         prior = self.prior
-        h = self.h + self.at[self.caches[0].filled - self.caches[0].memory]
+        h = self.h + self.pos_embed[self.caches[0].position]
         for layer, cache in zip(prior.layers, self.caches, strict=True):
             h = layer.step(h, cache)
-        h = prior.norm(h)
-        kind, rest = prior.choices(h).tensor_split((3,), -1)
+        kind, outputs = prior.output_head(prior.norm(h)).tensor_split((3,), -1)
         kind = kind + kind_noise
-        if self.first:
+        if self.is_first:
             kind[:, :MOVE] = -torch.inf
-            self.first = False
+            self.is_first = False
         kind = kind.argmax(-1)
-        going = kind.clamp(max=MOVE)
-        rest = rest + self.given.index_select(0, going)
-        query, steps, inner = rest.split(prior.parts[1:], -1)
+        outputs = outputs + self.kind_logits.index_select(0, kind)
+        query, displacement_logits, offset = outputs.split(prior.head_sizes[1:], -1)
         query = query.float()
-        logits = query @ self.keys[0] if self.one else (query[:, None] @ self.keys)[:, 0]
-        ways = prior.step_to.index_select(0, self.cell)
-        cell = (logits + steps.gather(-1, ways) + cell_noise).argmax(-1)
-        way = ways.gather(-1, cell[:, None])[:, 0]
-        there = cell + self.row
-        inner = inner + self.inner_there.index_select(0, there)
-        inner = (inner + inner_noise).argmax(-1)
-        past = self.past.index_select(0, torch.add(inner, kind, alpha=prior.size**2))
-        self.h = past + prior.step.weight.index_select(0, way) + self.around.index_select(0, there)
-        self.cell = cell
-        return kind, cell, inner
-
-    def keep(self, rows: Int64[Tensor, " r"]) -> None:
-        """Go on with these sequences only."""
-        for cache in self.caches:
-            cache.keep(rows)
-        self.h, self.cell, self.row = (
-            part.index_select(0, rows) for part in (self.h, self.cell, self.row)
+        cell = query @ self.keys[0] if self.shared else (query[:, None] @ self.keys)[:, 0]
+        displacements = prior.displacement_to.index_select(0, self.cell)
+        cell = (cell + displacement_logits.gather(-1, displacements) + cell_noise).argmax(-1)
+        pair = torch.add(cell, self.cell, alpha=self.cells)
+        displacement = self.displacement_of_pair.index_select(0, pair)
+        cell_index = cell if self.shared else cell + self.first_cell
+        offset = offset + self.cell_offsets.index_select(0, cell_index)
+        offset = (offset + offset_noise).argmax(-1)
+        token = torch.add(offset, kind, alpha=prior.cell_size**2)
+        self.h = (
+            self.token_embed.index_select(0, token)
+            + prior.displacement_embed.weight.index_select(0, displacement)
+            + self.cell_inputs.index_select(0, cell_index)
         )
-        self.at = self.at.index_select(1, rows)
-        if not self.one:
+        self.cell = cell
+        return kind, cell, offset
+
+    def select_rows(self, rows: Int64[Tensor, " r"]) -> None:
+        """Continue with these sequences only."""
+        for cache in self.caches:
+            cache.select_rows(rows)
+        self.h, self.cell, self.first_cell = (
+            part.index_select(0, rows) for part in (self.h, self.cell, self.first_cell)
+        )
+        self.pos_embed = self.pos_embed.index_select(1, rows)
+        if not self.shared:
             self.keys = self.keys.index_select(0, rows)

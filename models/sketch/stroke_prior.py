@@ -1,4 +1,4 @@
-"""The transformer that draws the missing strokes of a sketch, point by point."""
+"""The transformer that predicts the missing strokes of a sketch, point by point."""
 
 from typing import NamedTuple
 
@@ -7,12 +7,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.blocks import PointBlock, ResBlock, TransformerBlock, init_transformer
+from models.blocks import ParallelDecoderBlock, ResBlock, TransformerBlock, init_transformer
 from models.sketch.tokens import BINS, MOVE, Points, SketchConfig
 
 
 class Context(NamedTuple):
-    """What the points should know of the partial drawing, and the labels that it suggests."""
+    """Encoded partial drawing: memory tokens, features and keys of each cell, label logits."""
 
     tokens: Float[Tensor, "b m d"]
     cells: Float[Tensor, "b c f"]
@@ -21,143 +21,170 @@ class Context(NamedTuple):
 
 
 class PointLogits(NamedTuple):
-    """Logits of the label, of each point's kind, of its cell given the kind, of its place in it."""
+    """Logits of the label, of each point's kind, its cell given the kind, its offset in it."""
 
     label: Float[Tensor, "b k"]
     kind: Float[Tensor, "b n 3"]
     cell: Float[Tensor, "b n c"]
-    inner: Float[Tensor, "b n i"]
+    offset: Float[Tensor, "b n o"]
 
-    def divided(self, temperature: Float[Tensor, " b"]) -> "PointLogits":
+    def with_temperature(self, temperature: Float[Tensor, " b"]) -> "PointLogits":
         """The points' logits of each sequence divided by its temperature."""
-        by = temperature[:, None, None]
-        return PointLogits(self.label, self.kind / by, self.cell / by, self.inner / by)
+        t = temperature[:, None, None]
+        return PointLogits(self.label, self.kind / t, self.cell / t, self.offset / t)
 
 
 class StrokePrior(nn.Module):
-    """p(label | partial drawing) p(missing strokes | partial drawing, label), point after point.
+    """p(label | partial drawing) p(missing strokes | partial drawing, label), autoregressively.
 
-    Where a point goes is first a cell of the feature map, chosen by what is drawn there (a query
-    meets the cells' keys) and by the step from the point before, then a place within the cell.
+    The position of a point is factorised into a cell of the feature map and an offset in the cell.
+    A cell's logit is the product of a query with the cell's key, plus a bias that depends on the
+    displacement from the previous point's cell.
     """
 
     def __init__(self, config: SketchConfig):
         super().__init__()
         width, fine, coarse = config.width, config.fine_channels, config.coarse_channels
         self.config = config
-        self.grid = config.image_size // 4  # cells a side
-        self.size = BINS // self.grid  # places a side of a cell
-        self.fine = nn.Sequential(
+        self.grid_size = config.image_size // 4  # cells a side
+        self.cell_size = BINS // self.grid_size  # positions a side of a cell
+        cells, offsets = self.grid_size**2, self.cell_size**2
+        displacements = (2 * self.grid_size) ** 2
+        self.fine_encoder = nn.Sequential(
             nn.PixelUnshuffle(4),
             nn.Conv2d(16, fine, 3, padding=1),
             ResBlock(fine),
             ResBlock(fine),
         )
-        self.coarse = nn.Sequential(
+        self.coarse_encoder = nn.Sequential(
             nn.PixelUnshuffle(2),
             nn.Conv2d(4 * fine, coarse, 1),
             ResBlock(coarse),
             nn.Conv2d(coarse, width, 1),
         )
-        self.place = nn.Parameter(0.02 * torch.randn((self.grid // 2) ** 2, width))
+        self.pos_embed = nn.Parameter(0.02 * torch.randn(cells // 4, width))
         self.context_layers = nn.ModuleList(
             TransformerBlock(width, config.heads) for _ in range(config.context_layers)
         )
         self.context_norm = nn.LayerNorm(width)
-        self.guess = nn.Linear(width, len(config.labels))
-        self.wide = nn.Linear(width, fine)
-        self.cell_place = nn.Parameter(0.02 * torch.randn(self.grid**2, fine))
-        self.key = nn.Linear(fine, fine)
+        self.label_head = nn.Linear(width, len(config.labels))
+        self.upsample_proj = nn.Linear(width, fine)
+        self.cell_pos_embed = nn.Parameter(0.02 * torch.randn(cells, fine))
+        self.key_proj = nn.Linear(fine, fine)
 
-        self.label = nn.Embedding(len(config.labels), width)
-        self.start = nn.Parameter(0.02 * torch.randn(width))
-        self.at = nn.Parameter(0.02 * torch.randn(config.max_points, width))
-        self.around = nn.Linear(fine, width)
-        self.kind = nn.Embedding(3, width)
-        self.inner = nn.Embedding(self.size**2, width)
-        self.step = nn.Embedding((2 * self.grid) ** 2, width)
-        self.layers = nn.ModuleList(PointBlock(width, config.heads) for _ in range(config.layers))
-        # kind, query to the cells, step, place in the cell
-        self.parts = 3, fine, (2 * self.grid) ** 2, self.size**2
-        self.norm, self.choices = nn.LayerNorm(width), nn.Linear(width, sum(self.parts))
-        self.given_kind = nn.Embedding(2, width)
-        self.inner_there = nn.Linear(fine, self.size**2)
-        for part in self.children():
-            if part is not self.fine and part is not self.coarse:
-                init_transformer(part, config.context_layers + config.layers)
-        cell = torch.arange(self.grid**2)
-        rows, columns = (
-            part[None] - part[:, None] + self.grid for part in (cell // self.grid, cell % self.grid)
+        self.label_embed = nn.Embedding(len(config.labels), width)
+        self.bos = nn.Parameter(0.02 * torch.randn(width))
+        self.step_pos_embed = nn.Parameter(0.02 * torch.randn(config.max_points, width))
+        # Input: the previous point's cell features, kind, offset and displacement.
+        self.cell_proj = nn.Linear(fine, width)
+        self.prev_kind_embed = nn.Embedding(3, width)
+        self.offset_embed = nn.Embedding(offsets, width)
+        self.displacement_embed = nn.Embedding(displacements, width)
+        self.layers = nn.ModuleList(
+            ParallelDecoderBlock(width, config.heads) for _ in range(config.layers)
         )
-        self.register_buffer("step_to", rows * 2 * self.grid + columns, persistent=False)
+        self.head_sizes = 3, fine, displacements, offsets  # kind, cell query, displacement, offset
+        self.norm, self.output_head = nn.LayerNorm(width), nn.Linear(width, sum(self.head_sizes))
+        self.kind_embed = nn.Embedding(2, width)  # conditions cell and offset on the kind
+        self.offset_head = nn.Linear(fine, offsets)
+        for name, part in self.named_children():
+            if name not in ("fine_encoder", "coarse_encoder"):
+                init_transformer(part, config.context_layers + config.layers)
+        cell = torch.arange(cells)
+        rows, columns = (
+            axis[None] - axis[:, None] + self.grid_size
+            for axis in (cell // self.grid_size, cell % self.grid_size)
+        )
+        displacement = rows * 2 * self.grid_size + columns
+        self.register_buffer("displacement_to", displacement, persistent=False)  # [from, to]
 
     @property
-    def middle(self) -> int:
-        """The cell from which the first step is counted."""
-        return self.grid**2 // 2 + self.grid // 2
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.pos_embed.device
 
-    def given_choices(
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights."""
+        return self.pos_embed.dtype
+
+    @property
+    def start_cell(self) -> int:
+        """The cell from which the first displacement counts: the middle of the grid."""
+        return self.grid_size**2 // 2 + self.grid_size // 2
+
+    def kind_logits(
         self,
-    ) -> tuple[Float[Tensor, "2 f"], Float[Tensor, "2 s"], Float[Tensor, "2 i"]]:
-        """What the choice to draw, or to move, adds to the logits, as if it were in h."""
-        kinds = self.given_kind.weight
-        choices = self.choices(torch.cat([kinds, torch.zeros_like(kinds[:1])]))
-        return (choices[:2] - choices[2:]).split(self.parts, -1)[1:]
+    ) -> tuple[Float[Tensor, "2 f"], Float[Tensor, "2 s"], Float[Tensor, "2 o"]]:
+        """What DRAW and MOVE add to query, displacement and offset: the head of `kind_embed`."""
+        kinds = self.kind_embed.weight
+        outputs = self.output_head(torch.cat([kinds, torch.zeros_like(kinds[:1])]))
+        return (outputs[:2] - outputs[2:]).split(self.head_sizes, -1)[1:]
 
-    def context(self, partial: Float[Tensor, "b 1 h w"]) -> Context:
-        """Read the partial drawing."""
-        fine = self.fine(partial)
-        h = self.coarse(fine).flatten(2).transpose(1, 2) + self.place
+    def encode(self, partial: Float[Tensor, "b 1 h w"]) -> Context:
+        """Features of the partial drawing, ink in [0, 1] on any device and of any float type."""
+        fine = self.fine_encoder(partial.to(self.device, self.dtype))
+        h = self.coarse_encoder(fine).flatten(2).transpose(1, 2) + self.pos_embed
         for layer in self.context_layers:
             h = layer(h)
         h = self.context_norm(h)
-        half = self.grid // 2
-        wide = self.wide(h).unflatten(1, (half, 1, half, 1)).expand(-1, half, 2, half, 2, -1)
-        cells = fine.flatten(2).transpose(1, 2) + wide.flatten(1, 4)
-        cells = cells + self.cell_place.to(cells)
-        return Context(h, cells, self.key(cells), self.guess(h.mean(1)))
+        half = self.grid_size // 2
+        upsampled = self.upsample_proj(h).unflatten(1, (half, 1, half, 1))
+        upsampled = upsampled.expand(-1, half, 2, half, 2, -1)
+        cells = fine.flatten(2).transpose(1, 2) + upsampled.flatten(1, 4)
+        cells = cells + self.cell_pos_embed.to(cells.dtype)
+        return Context(h, cells, self.key_proj(cells), self.label_head(h.mean(1)))
 
     def forward(
         self, points: Points, partial: Float[Tensor, "d 1 h w"], label: Int64[Tensor, " b"]
     ) -> PointLogits:
-        """Logits of the label, and of every point given the label and the points before it.
+        """Logits of the label, and of every point given the label and the previous points.
 
-        The sequences may be some times as many as the drawings: those of one lie side by side.
+        `b` is a multiple of `d`: the sequences of one drawing are consecutive.
         """
-        context = repeated(self.context(partial), len(label) // len(partial))
-        return self.given(context, points, label)
+        context = expand_context(self.encode(partial), len(label) // len(partial))
+        return self.decode(context, points, label)
 
-    def given(self, context: Context, points: Points, label: Int64[Tensor, " b"]) -> PointLogits:
-        """`forward` from a context that was read before, one for each sequence."""
-        cell = points.y // self.size * self.grid + points.x // self.size
-        place = points.y % self.size * self.size + points.x % self.size
-        before = torch.cat([torch.full_like(cell[:, :1], self.middle), cell[:, :-1]], 1)
-        there, steps = take(context.cells, cell), self.step_to[before, cell]
-        past = self.kind(points.kind) + self.inner(place) + self.step(steps) + self.around(there)
-        h = torch.cat([self.start.to(past).expand(len(past), 1, -1), past[:, :-1]], 1)
-        h = h + self.at[: h.shape[1]] + self.label(label)[:, None]
-        for layer in self.layers:
-            h = layer(h, layer.remember(context.tokens))
-        h = self.norm(h)
-        kind, query, steps, inner = self.choices(h).split(self.parts, -1)
-        first = torch.tensor([-torch.inf, 0, 0]).to(kind)  # a pen must be set down to draw
-        kind = torch.cat([kind[:, :1] + first, kind[:, 1:]], 1)
-        going = points.kind.clamp(max=MOVE)
-        query, steps, inner = (
-            part + F.embedding(going, given)
-            for part, given in zip((query, steps, inner), self.given_choices(), strict=True)
+    def decode(self, context: Context, points: Points, label: Int64[Tensor, " b"]) -> PointLogits:
+        """`forward` from an encoded context, one row a sequence."""
+        grid, size = self.grid_size, self.cell_size
+        cell = points.y // size * grid + points.x // size
+        offset = points.y % size * size + points.x % size
+        previous = torch.cat([torch.full_like(cell[:, :1], self.start_cell), cell[:, :-1]], 1)
+        features = gather_cells(context.cells, cell)
+        displacement = self.displacement_to[previous, cell]
+        inputs = (
+            self.prev_kind_embed(points.kind)
+            + self.offset_embed(offset)
+            + self.displacement_embed(displacement)
+            + self.cell_proj(features)
         )
-        logits = query @ context.keys.transpose(1, 2) * context.keys.shape[-1] ** -0.5
-        logits = logits + steps.gather(-1, self.step_to[before])
-        inner = inner + self.inner_there(there)
-        return PointLogits(context.label.float(), kind.float(), logits.float(), inner.float())
+        h = torch.cat([self.bos.to(inputs.dtype).expand(len(inputs), 1, -1), inputs[:, :-1]], 1)
+        h = h + self.step_pos_embed[: h.shape[1]] + self.label_embed(label)[:, None]
+        for layer in self.layers:
+            h = layer(h, layer.project_memory(context.tokens))
+        h = self.norm(h)
+        kind, *outputs = self.output_head(h).split(self.head_sizes, -1)
+        first = torch.tensor([-torch.inf, 0, 0]).to(kind)  # a sequence cannot start with DRAW
+        kind = torch.cat([kind[:, :1] + first, kind[:, 1:]], 1)
+        draw_or_move = points.kind.clamp(max=MOVE)
+        query, displacement, offset = (
+            output + F.embedding(draw_or_move, of_kind)
+            for output, of_kind in zip(outputs, self.kind_logits(), strict=True)
+        )
+        cell = query @ context.keys.transpose(1, 2) * context.keys.shape[-1] ** -0.5
+        cell = cell + displacement.gather(-1, self.displacement_to[previous])
+        offset = offset + self.offset_head(features)
+        return PointLogits(context.label.float(), kind.float(), cell.float(), offset.float())
 
 
-def repeated(context: Context, times: int) -> Context:
-    """Every drawing `times` times."""
+def expand_context(context: Context, times: int) -> Context:
+    """Every row `times` times, consecutively."""
     return context if times == 1 else Context(*(p.repeat_interleave(times, 0) for p in context))
 
 
-def take(cells: Float[Tensor, "b c d"], at: Int64[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
-    """The cells numbered `at`."""
-    return cells.gather(1, at[..., None].expand(-1, -1, cells.shape[-1]))
+def gather_cells(
+    cells: Float[Tensor, "b c d"], index: Int64[Tensor, "b n"]
+) -> Float[Tensor, "b n d"]:
+    """The features of the cells with these indices."""
+    return cells.gather(1, index[..., None].expand(-1, -1, cells.shape[-1]))

@@ -1,9 +1,10 @@
-"""Strokes as sequences of points.
+"""Strokes as token sequences, and the config of the network that predicts them.
 
-A point is (kind, x, y): kind DRAW goes on from the point before, MOVE sets the pen down anew, END
-says that the drawing is finished; x and y count steps of 2 px on the 256x256 canvas.
+A token is a point (kind, x, y): DRAW continues the stroke from the previous point, MOVE starts a
+new stroke, END closes the sequence; x and y are positions on a grid of 2 px on the 256x256 canvas.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ from torch import Tensor
 from models.images import CANVAS, SIZE
 
 DRAW, MOVE, END = range(3)
-STEP = 2  # px
-BINS = CANVAS // STEP
+GRID_PX = 2  # px
+BINS = CANVAS // GRID_PX  # grid positions a side
 ANY = "any"
 
 
@@ -32,36 +33,50 @@ class SketchConfig:
     context_layers: int = 2
     layers: int = 3
     max_points: int = 48
-    """Points that a completion may have at most."""
+    """Largest number of points in a completion."""
+    logit_temperature: float = 0.4
+    """Factor on the temperature of the points' logits: temperature 1 divides them by this.
+
+    Below 1, because samples of the unscaled distribution look less like real drawings.
+    """
+    label_temperature: float = 0.5
+    """The same factor for the label's logits, where the label is sampled."""
+    end_logit_penalty: float = 0.8
+    """Subtracted from END's logit: completions of halves of drawings end slightly too early."""
 
     def __post_init__(self):
         if not self.labels or len(set(self.labels)) != len(self.labels) or ANY in self.labels:
-            raise ValueError(f"labels must be different names other than 'any': {self.labels}")
+            raise ValueError(f"labels must be distinct names other than 'any': {self.labels}")
         if self.image_size != SIZE:
             raise ValueError(f"image_size must be {SIZE}, as the rasteriser's: {self.image_size}")
         if self.width % self.heads:
-            raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
+            raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}")
         if self.max_points < 1:
             raise ValueError(f"max_points must be positive: {self.max_points}")
+        for name in ("logit_temperature", "label_temperature"):
+            if not 0 < getattr(self, name) <= 10:
+                raise ValueError(f"{name} must be above 0, at most 10: {getattr(self, name)}")
+        if not abs(self.end_logit_penalty) < math.inf:
+            raise ValueError(f"end_logit_penalty must be finite: {self.end_logit_penalty}")
 
 
 class Points(NamedTuple):
-    """A batch of point sequences; what follows an END is padding and counts nothing."""
+    """A batch of point sequences; whatever follows an END is padding and ignored."""
 
     kind: Int64[Tensor, "b n"]
     x: Int64[Tensor, "b n"]
     y: Int64[Tensor, "b n"]
 
 
-def to_points(strokes: list[np.ndarray], limit: int) -> np.ndarray:
-    """Strokes (2, n) in canvas px -> (points, 3) of kind, x, y, END included, cut at `limit`."""
+def to_points(strokes: list[np.ndarray], max_points: int) -> np.ndarray:
+    """Strokes (2, n) in canvas px -> (points, 3) of kind, x, y, END included, truncated."""
     total = sum(stroke.shape[1] for stroke in strokes)
     points = np.full((total + 1, 3), (END, 0, 0))
     if strokes:
         starts = np.cumsum([0, *[stroke.shape[1] for stroke in strokes[:-1]]])
         points[:-1, 0], points[starts, 0] = DRAW, MOVE
-        points[:-1, 1:] = np.round(np.concatenate(strokes, 1).T / STEP).clip(0, BINS - 1)
-    return points[:limit]
+        points[:-1, 1:] = np.round(np.concatenate(strokes, 1).T / GRID_PX).clip(0, BINS - 1)
+    return points[:max_points]
 
 
 def to_strokes(points: np.ndarray) -> list[np.ndarray]:
@@ -72,5 +87,5 @@ def to_strokes(points: np.ndarray) -> list[np.ndarray]:
             break
         if kind == MOVE or not strokes:
             strokes.append([])
-        strokes[-1].append((STEP * x, STEP * y))
+        strokes[-1].append((GRID_PX * x, GRID_PX * y))
     return [np.array(stroke).T for stroke in strokes]

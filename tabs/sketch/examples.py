@@ -59,7 +59,7 @@ EXAMPLES: dict[str, list[list[list[int]]]] = {
 }
 
 
-def examples() -> ExampleRow:
+def example_row() -> ExampleRow:
     """A row of small drawings; a click sets `chosen`."""
     tiles = []
     for label, strokes in EXAMPLES.items():

@@ -17,7 +17,7 @@ from models.images import rasterise
 from models.inpaint.attributes import seeded_noise
 from models.inpaint.model import InpaintConfig, InpaintSample
 from tabs import model_cache
-from tabs.sketch.tab import LABELS
+from tabs.sketch.handlers import LABELS
 
 # Gradio leaves sockets and event loops to the collector, and uses what pandas deprecates.
 NOISE = pytest.mark.filterwarnings(
@@ -51,10 +51,12 @@ class FakeSketchModel(nn.Module):
         doubt = 1 - 0.5 * temperature * torch.rand(count, 1, 1, generator=g)
         return torch.maximum(ink * doubt.clamp(0, 1), partial)
 
-    def guess(self, partial: Tensor) -> dict[str, float]:
-        """The fuller the paper, the surer it is that this is a cat."""
+    def complete_with_labels(
+        self, partial: Tensor, *settings: object
+    ) -> tuple[Tensor, dict[str, float]]:
+        """`complete`, and label probabilities: the more ink, the more probable is a cat."""
         cat = 0.5 + 0.5 * float(partial.mean())
-        return {"cat": cat, "face": 0.996 - cat, "sun": 0.004}
+        return self.complete(partial, *settings), {"cat": cat, "face": 0.996 - cat, "sun": 0.004}
 
 
 class FakeInpaintModel(nn.Module):

@@ -10,7 +10,7 @@ from tabs import model_cache, permalink
 from tabs.codes import kinds as codes_kind
 from tabs.components import drawing_pad
 from tabs.inpaint import tab as inpaint
-from tabs.sketch import tab as sketch
+from tabs.sketch import handlers as sketch
 from tests.helpers.fake_models import load
 
 

@@ -19,8 +19,8 @@ ROOF = [(60, 150), (90, 80), (128, 60), (170, 85), (196, 150)]
 FLOOR = [(70, 200), (128, 205), (190, 200)]
 
 
-class Witness(FakeSketchModel):
-    """A stand-in that keeps what it was given; `broken` is a checkpoint that does not load."""
+class RecordingModel(FakeSketchModel):
+    """A fake model that records its inputs; `broken`: its checkpoint does not load."""
 
     def __init__(self):
         super().__init__()
@@ -34,7 +34,7 @@ class Witness(FakeSketchModel):
 
 @pytest.fixture(scope="module")
 def model():
-    return Witness()
+    return RecordingModel()
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def address(model):
 
 
 class Studio(BrowserPage):
-    """One visitor's page, with what it sends."""
+    """A page, and the drawings that it sends."""
 
     def __init__(self, browser, address, model, width=1280, scheme="light", query=""):
         super().__init__(browser, width, scheme)
@@ -120,7 +120,7 @@ class Studio(BrowserPage):
         return any(abs(x - u) <= 1 and abs(y - v) <= 1 for u, v in self.ends)
 
     def paper(self):
-        """What the visitor sees on the pad, as ink of the network's size."""
+        """What the pad shows, as ink of the network's size."""
         js = """canvas => {
             const small = document.createElement("canvas");
             small.width = small.height = 256;
@@ -142,7 +142,7 @@ def decoded(url):
 
 
 def read(value):
-    """The tensor that the one rasteriser makes of what the page sent."""
+    """The rasterised drawing that the page sent."""
     base = value["base"] and 255 - np.asarray(Image.open(decoded(value["base"])))
     return images.rasterise(value["strokes"], erase=value["erase"], base=base).numpy()
 
@@ -155,7 +155,7 @@ def visit(address, browser, model):
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_draw_complete_go_on_and_take_back(visit, name):
+def test_draw_complete_continue_and_undo(visit, name):
     width, scheme = VIEWS[name]
     studio = visit(width=width, scheme=scheme)
     page = studio.page

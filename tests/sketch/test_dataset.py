@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.sketch.tokens import DRAW, END, MOVE, STEP, to_points, to_strokes
+from models.sketch.tokens import DRAW, END, GRID_PX, MOVE, to_points, to_strokes
 from tests.helpers.drawings import (
     DRAWINGS,
     Strokes,
@@ -50,7 +50,7 @@ def test_strokes_come_back_from_their_points(strokes: Strokes):
     assert len(back) == len(strokes)
     for one, two in zip(back, strokes, strict=True):
         assert one.shape == two.shape
-        assert np.abs(one - two).max() <= STEP / 2
+        assert np.abs(one - two).max() <= GRID_PX / 2
     assert np.array_equal(to_points(back, 1000), points)
 
 
@@ -64,12 +64,12 @@ def test_a_long_sequence_is_cut(strokes: Strokes, limit: int):
     assert np.array_equal(joined, np.concatenate(to_strokes(points), 1)[:, :limit])
 
 
-def test_no_strokes_are_an_end():
+def test_no_strokes_become_a_single_end():
     assert to_points([], 9).tolist() == [[END, 0, 0]]
     assert to_strokes(to_points([], 9)) == []
 
 
-def test_what_follows_an_end_is_not_drawn():
+def test_points_after_an_end_are_ignored():
     points = np.array([[DRAW, 1, 2], [DRAW, 3, 4], [END, 0, 0], [MOVE, 5, 6]])
     (stroke,) = to_strokes(points)  # a first point sets the pen down, whatever it says
     assert stroke.tolist() == [[2, 6], [4, 8]]
@@ -78,7 +78,7 @@ def test_what_follows_an_end_is_not_drawn():
 # One example
 
 
-def test_an_example_is_a_part_and_what_it_lacks(monkeypatch: pytest.MonkeyPatch):
+def test_an_example_is_a_partial_drawing_and_its_missing_strokes(monkeypatch: pytest.MonkeyPatch):
     called: list[str] = []
 
     def spy(name: str) -> Callable:
@@ -146,7 +146,7 @@ def in_split(folder: Path, split: Split) -> list[tuple[int, Strokes]]:
     ]
 
 
-def test_drawings_come_back_as_they_were_put_in(folder: Path, data: PackedDrawings):
+def test_packed_drawings_unpack_to_the_simplified_strokes(folder: Path, data: PackedDrawings):
     expected = in_split(folder, "train")
     assert data.labels.tolist() == [label for label, _ in expected]
     for i, (_, strokes) in enumerate(expected):
@@ -185,7 +185,7 @@ def test_training_without_a_class_says_what_to_do(tmp_path: Path):
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-def test_a_class_is_drawn_by_a_power_of_its_size(power: float):
+def test_a_class_is_sampled_by_a_power_of_its_size(power: float):
     sizes = np.array([400, 4] + [50] * (len(CLASSES) - 2))
     label = np.repeat(np.arange(len(sizes)), sizes)
     no_point = np.zeros((0, 2), np.float32)
@@ -194,10 +194,10 @@ def test_a_class_is_drawn_by_a_power_of_its_size(power: float):
     np.testing.assert_allclose(share, sizes**power / (sizes**power).sum())
 
 
-# Halves
+# Partial drawings
 
 
-def test_halves_and_missing_points_are_one_drawing(folder: Path):
+def test_partial_drawings_and_missing_points_make_the_full_drawing(folder: Path):
     seen = 0
     for split in ("train", "valid", "test"):
         expected = in_split(folder, split)
@@ -296,7 +296,9 @@ def test_a_batch_holds_sequences_of_similar_length(examples: CompletionDataset):
     assert not any(orders)  # short ones do not come first
 
 
-def test_a_row_is_of_one_drawing(data: PackedDrawings, monkeypatch: pytest.MonkeyPatch):
+def test_the_columns_of_a_row_are_of_one_drawing(
+    data: PackedDrawings, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(dataset, "make_example", lambda whole, _: (whole, raster(whole), whole))
     drawings = {raster(data[i]).tobytes(): i for i in range(len(data))}
     assert len(drawings) == len(data)
@@ -309,7 +311,7 @@ def test_a_row_is_of_one_drawing(data: PackedDrawings, monkeypatch: pytest.Monke
             assert np.array_equal(points.numpy(), to_points(data[i], 1000))
 
 
-def test_whole_drawings_are_rendered_if_asked_for(examples: CompletionDataset):
+def test_full_drawings_are_rendered_on_request(examples: CompletionDataset):
     for part, both in zip(examples[0], replace(examples, render_full=True)[0], strict=True):
         assert torch.equal(part.x, part.partial)
         assert all(map(torch.equal, flat(part)[1:], flat(both)[1:]))
@@ -318,7 +320,7 @@ def test_whole_drawings_are_rendered_if_asked_for(examples: CompletionDataset):
         assert (both.x > both.partial).flatten(1).any(1).all()
 
 
-def test_the_shares_of_several_processes_are_the_batch(examples: CompletionDataset):
+def test_the_shards_of_all_processes_are_the_batch(examples: CompletionDataset):
     batch = examples[0][0]
     shares = [batch.shard(rank, 3, torch.device("cpu")) for rank in range(3)]
     for whole, *parts in zip(flat(batch), *map(flat, shares), strict=True):

@@ -11,7 +11,7 @@ from models.distributions import DiagonalGaussian
 from models.sketch.cvae import SketchCVAE, SketchCVAEConfig
 from training import likelihoods
 from training.metrics.frechet import frechet_distance
-from training.sketch import losses, metrics
+from training.sketch import evaluate, losses
 
 
 def gaussian(seed: int, *shape: int) -> DiagonalGaussian:
@@ -81,15 +81,15 @@ def test_diversity_of_made_up_samples():
     partial[0] = 1
     left, right = partial.clone(), partial.clone()
     left[4, :4], right[4, 4:] = 1, 1
-    assert metrics.diversity(torch.stack([left, left]), partial) == 0
-    assert metrics.diversity(torch.stack([left, right]), partial) == 1
-    assert metrics.diversity(torch.stack([partial, partial]), partial) == 0
-    assert metrics.diversity(torch.stack([left, left, right]), partial) == pytest.approx(2 / 3)
+    assert evaluate.diversity(torch.stack([left, left]), partial) == 0
+    assert evaluate.diversity(torch.stack([left, right]), partial) == 1
+    assert evaluate.diversity(torch.stack([partial, partial]), partial) == 0
+    assert evaluate.diversity(torch.stack([left, left, right]), partial) == pytest.approx(2 / 3)
 
 
 def test_uncertain_share_counts_the_middle():
     samples = torch.tensor([[[0.05, 0.5], [0.89, 0.95]]])
-    assert metrics.uncertain_share(samples) == 0.5
+    assert evaluate.uncertain_share(samples) == 0.5
 
 
 def test_nearest_training_is_brute_force():
@@ -98,10 +98,10 @@ def test_nearest_training_is_brute_force():
     query = rng.integers(0, 256, (9, 64, 64), dtype=np.uint8)
     train_label, label = rng.integers(0, 3, 40), rng.integers(0, 3, 9)
     gap = ((query[:, None].astype(float) - train[None]) ** 2).sum((2, 3))
-    free = metrics.nearest_training(query, train, None, train_label)
+    free = evaluate.nearest_training(query, train, None, train_label)
     assert (free == gap.argmin(1)).all()
     gap[label[:, None] != train_label[None]] = np.inf
-    assert (metrics.nearest_training(query, train, label, train_label) == gap.argmin(1)).all()
+    assert (evaluate.nearest_training(query, train, label, train_label) == gap.argmin(1)).all()
 
 
 def test_iwae_tightens_with_samples_and_stays_below_the_exact_value():
@@ -117,7 +117,7 @@ def test_iwae_tightens_with_samples_and_stays_below_the_exact_value():
         weight = d.Normal(0.0, 1.0).log_prob(grid) + math.log(18 / 2000)
         exact.append((weight - nll).logsumexp(0))
     exact = torch.stack(exact).detach()
-    one = torch.stack([metrics.cvae_bound(model, x, y, 1) for _ in range(64)]).mean(0)
-    many = metrics.cvae_bound(model, x, y, 512)
+    one = torch.stack([evaluate.cvae_bound(model, x, y, 1) for _ in range(64)]).mean(0)
+    many = evaluate.cvae_bound(model, x, y, 512)
     assert (one <= exact + 0.05).all()
     torch.testing.assert_close(many, exact, atol=0.05, rtol=1e-3)

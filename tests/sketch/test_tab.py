@@ -14,8 +14,7 @@ from PIL import Image
 from models import images
 from tabs import image_encoding, model_cache
 from tabs.components import completion_grid, drawing_pad
-from tabs.sketch import render as sketch_view
-from tabs.sketch import tab as sketch
+from tabs.sketch import api, handlers, render
 from tabs.sketch.examples import EXAMPLES
 from tests.helpers.fake_models import NOISE, FakeSketchModel, load, serving
 
@@ -66,16 +65,16 @@ def test_pad_and_data_set_strokes_give_the_same_tensor():
     np.testing.assert_array_equal(drawing_pad.parse_drawing(timed), expected)
 
 
-def test_a_completion_put_back_on_the_pad_is_read_as_it_was():
+def test_a_completion_loaded_into_the_pad_is_parsed_unchanged():
     ink = FakeSketchModel().complete(images.rasterise(HOUSE), count=1)[0].numpy()
-    base = image_encoding.png_url(sketch_view.grey(ink))
+    base = image_encoding.png_url(render.greyscale(ink))
     again = drawing_pad.parse_drawing({"strokes": [], "erase": [], "base": base})
     np.testing.assert_allclose(again, ink, atol=0.5 / 255 + 1e-6)
 
 
-def test_eraser_takes_ink_away_from_strokes_and_base():
+def test_the_eraser_removes_ink_of_strokes_and_base():
     line = [[20, 236], [128, 128]]
-    base = image_encoding.png_url(sketch_view.grey(images.rasterise([line]).numpy()))
+    base = image_encoding.png_url(render.greyscale(images.rasterise([line]).numpy()))
     rubber = [[128, 128], [100, 156]]
     for value in (
         {"strokes": [line, rubber], "erase": [False, True], "base": None},
@@ -97,7 +96,7 @@ def test_a_picture_of_strokes_gives_what_the_rasteriser_gives(mode):
     assert difference.abs().max() <= 1.5 / 255
 
 
-def test_see_through_and_missing_parts_of_a_picture_are_white_paper():
+def test_transparent_and_missing_parts_of_a_picture_are_white_paper():
     ink = Image.fromarray(images.draw_strokes(HOUSE))
     clear = Image.new("RGBA", ink.size, "black")
     clear.putalpha(ink)
@@ -110,47 +109,47 @@ def test_see_through_and_missing_parts_of_a_picture_are_white_paper():
 
 
 def test_same_seed_same_pictures_other_seed_other_pictures():
-    one, two, other = (sketch.complete(DRAWN, "cat", 5, 1.0, seed) for seed in (3, 3, 4))
+    one, two, other = (handlers.complete(DRAWN, "cat", 5, 1.0, seed) for seed in (3, 3, 4))
     np.testing.assert_array_equal(one.shown, two.shown)
     assert np.abs(one.shown - other.shown).max() > 0.5
 
 
-def test_the_visitors_ink_stays_exactly_as_drawn_and_black():
-    made = sketch.complete(DRAWN, "any", 4, 1.0, 0)
+def test_the_partial_drawing_is_kept_exactly_and_black():
+    made = handlers.complete(DRAWN, "any", 4, 1.0, 0)
     assert (made.shown >= made.partial).all()
     full = made.partial == 1
-    for kind in sketch.KINDS:
-        for tile in sketch.show(made, kind, 0.5)["tiles"]:
-            assert (decode(tile["src"])[full] == sketch_view.INK).all()
+    for kind in handlers.VIEWS:
+        for tile in handlers.show(made, kind, 0.5)["tiles"]:
+            assert (decode(tile["src"])[full] == render.INK).all()
             assert (decode(tile["ink"])[full] == 0).all()
-    assert (sketch_view.colour(made.partial, made.partial).std(-1) == 0).all()
+    assert (render.colorize(made.partial, made.partial).std(-1) == 0).all()
 
 
-def test_threshold_shows_the_kept_samples_as_a_direct_run_would(monkeypatch):
+def test_a_new_threshold_on_kept_samples_equals_a_run_with_it(monkeypatch):
     inputs = (DRAWN, "any", 4, 1.0, 0)
-    kept, _ = sketch.on_complete(*inputs, "Probabilities", 0.5)
-    direct = sketch.on_complete(*inputs, "Binary", 0.7)[1]
+    kept, _ = handlers.on_complete(*inputs, "Probabilities", 0.5)
+    direct = handlers.on_complete(*inputs, "Binary", 0.7)[1]
     monkeypatch.setattr(model_cache, "get_model", None)
-    assert sketch.show(kept, "Binary", 0.7) == direct
+    assert handlers.show(kept, "Binary", 0.7) == direct
     shown = 255 - decode(direct["tiles"][0]["ink"])
     expected = np.where(kept.shown[0] >= 0.7, 1, kept.partial)
     np.testing.assert_allclose(shown / 255, expected, atol=0.5 / 255 + 1e-6)
 
 
-def test_spread_picks_distinct_ones_and_starts_with_the_most_typical():
+def test_diverse_selection_is_distinct_and_starts_with_the_most_typical():
     rng = np.random.default_rng(0)
     kinds = np.zeros((3, 64, 64), np.float32)
     kinds[0, :20], kinds[1, 25:40], kinds[2, 45:] = 1, 1, 1
     copies = np.repeat(kinds, (6, 3, 2), 0)[rng.permutation(11)]
-    bare = np.zeros((64, 64), np.float32)
-    picked = copies[sketch_view.spread(copies, bare, 3)]
+    blank = np.zeros((64, 64), np.float32)
+    picked = copies[render.select_diverse(copies, blank, 3)]
     assert (picked[0] == kinds[0]).all()
     assert len({p.tobytes() for p in picked}) == 3
-    order = sketch_view.spread(copies, bare, 11)
+    order = render.select_diverse(copies, blank, 11)
     assert sorted(order) == list(range(11))
 
 
-def test_spread_is_the_greedy_choice_of_brute_force():
+def test_diverse_selection_equals_brute_force_farthest_point():
     rng = np.random.default_rng(1)
     samples = (rng.random((9, 64, 64)) < rng.random((9, 1, 1))).astype(np.float32)
     partial = (rng.random((64, 64)) < 0.1).astype(np.float32)
@@ -160,34 +159,34 @@ def test_spread_is_the_greedy_choice_of_brute_force():
     while len(picked) < 5:
         rest = [i for i in range(9) if i not in picked]
         picked.append(max(rest, key=lambda i: min(far[i][j] for j in picked)))
-    assert sketch_view.spread(samples, partial, 5) == picked
+    assert render.select_diverse(samples, partial, 5) == picked
 
 
 def test_the_heat_map_is_paper_where_all_samples_agree():
-    made = sketch.complete(DRAWN, "any", 8, 1.0, 0)
+    made = handlers.complete(DRAWN, "any", 8, 1.0, 0)
     np.testing.assert_allclose(made.std, made.std.clip(0, 0.5 + 1e-6))
-    pixels = sketch_view.heat(made.std, made.partial)
+    pixels = render.heat_map(made.std, made.partial)
     assert (pixels[(made.std == 0) & (made.partial == 0)] == 255).all()
     assert (pixels[made.std > 0.3, 2] < 100).all()
 
 
-def test_the_guess_is_said_with_its_share_and_trifles_are_left_out():
-    made = sketch.complete(DRAWN, "any", 2, 1.0, 0)
+def test_the_label_sentence_has_probabilities_and_omits_small_ones():
+    made = handlers.complete(DRAWN, "any", 2, 1.0, 0)
     cat = 0.5 + 0.5 * float(made.partial.mean())
-    said = sketch.show(made, "Binary", 0.5)["guess"]
-    assert said == f"It looks like: cat {cat:.0%}, face {0.996 - cat:.0%}."
+    sentence = handlers.show(made, "Binary", 0.5)["guess"]
+    assert sentence == f"It looks like: cat {cat:.0%}, face {0.996 - cat:.0%}."
 
 
 def test_every_example_is_a_drawing_of_a_known_class():
-    assert set(EXAMPLES) <= set(sketch.LABELS)
+    assert set(EXAMPLES) <= set(handlers.LABELS)
     for strokes in EXAMPLES.values():
         assert 0.01 < drawing_pad.parse_drawing(strokes).mean() < 0.2
 
 
-def test_the_labels_are_the_shipped_models():
+def test_the_labels_are_those_of_the_shipped_model():
     from models import checkpoint
 
-    assert checkpoint.load("sketch").labels == sketch.LABELS
+    assert checkpoint.load("sketch").labels == handlers.LABELS
 
 
 BAD_DRAWINGS = {
@@ -226,7 +225,7 @@ BAD_DRAWINGS = {
 def test_a_bad_drawing_gets_one_sentence(name):
     drawing, text = BAD_DRAWINGS[name]
     with pytest.raises(gr.Error, match=text.replace("[", r"\[").replace("(", r"\(")) as error:
-        sketch.complete(drawing, "any", 1, 1.0, 0)
+        handlers.complete(drawing, "any", 1, 1.0, 0)
     assert not error.value.print_exception
 
 
@@ -245,7 +244,7 @@ def test_a_bad_setting_gets_one_sentence(name, i):
     value = BAD_SETTINGS[name][i]
     settings = {"label": "any", "count": 1, "temperature": 1.0, "seed": 0} | {name: value}
     with pytest.raises(gr.Error) as error:
-        sketch.complete_sketch(DRAWN, **settings)
+        api.complete_sketch(DRAWN, **settings)
     assert error.value.message.lower().startswith(f"{name} ")
     assert len(error.value.message) < 500
 
@@ -253,7 +252,7 @@ def test_a_bad_setting_gets_one_sentence(name, i):
 @pytest.mark.parametrize("threshold", [0, 1, math.nan, "0.5"])
 def test_a_bad_threshold_gets_one_sentence(threshold):
     with pytest.raises(gr.Error, match=r"Threshold must be a number from 0\.05 to 0\.95"):
-        sketch.show(None, "Binary", threshold)
+        handlers.show(None, "Binary", threshold)
 
 
 def test_a_picture_above_50_megapixels_is_refused_before_it_is_decoded(monkeypatch):
@@ -265,7 +264,7 @@ def test_a_picture_above_50_megapixels_is_refused_before_it_is_decoded(monkeypat
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
-def test_a_cut_picture_is_refused(kind):
+def test_a_truncated_picture_is_refused(kind):
     file = io.BytesIO()
     paper().convert("L").save(file, kind)
     whole = file.getvalue()
@@ -281,15 +280,15 @@ def test_a_checkpoint_error_is_shown_in_its_own_words(monkeypatch):
 
     monkeypatch.setattr(model_cache, "load", missing)
     with pytest.raises(gr.Error, match="no checkpoint in checkpoints/sketch"):
-        sketch.complete(DRAWN, "any", 1, 1.0, 0)
-    _, shown = sketch.on_live(DRAWN, "any", 1, 1.0, 0, "Binary", 0.5)
+        handlers.complete(DRAWN, "any", 1, 1.0, 0)
+    _, shown = handlers.on_live(DRAWN, "any", 1, 1.0, 0, "Binary", 0.5)
     assert shown["note"] == "no checkpoint in checkpoints/sketch: train one"
 
 
-def test_live_clears_the_grid_with_the_pad_and_waits_while_it_is_off():
+def test_live_mode_clears_the_grid_with_the_pad_and_does_nothing_when_off():
     settings = ("any", 1, 1.0, 0, "Binary", 0.5)
-    assert sketch.on_live(drawing_pad.EMPTY, *settings) == (None, completion_grid.EMPTY)
-    off = sketch.on_live({**DRAWN, "live": False}, *settings)
+    assert handlers.on_live(drawing_pad.EMPTY, *settings) == (None, completion_grid.EMPTY)
+    off = handlers.on_live({**DRAWN, "live": False}, *settings)
     assert all(isinstance(o, dict) and o["__type__"] == "update" for o in off)
 
 

@@ -23,7 +23,7 @@ from training import train_sketch
 from training.data import quickdraw
 from training.engine.run_state import load_state, save_state
 from training.engine.schedules import EMA, warmup_cosine
-from training.sketch import config as sketch_plan
+from training.sketch import config as sketch_config
 
 ROOT = Path(__file__).parents[2]
 TINY = SketchConfig(quickdraw.CLASSES, 64, 4, 8, 16, 2, 1, 1, 12)
@@ -36,8 +36,8 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config(data_dir: Path, run: Path, **changes: object) -> sketch_plan.Config:
-    base = sketch_plan.Config(
+def config(data_dir: Path, run: Path, **changes: object) -> sketch_config.Config:
+    base = sketch_config.Config(
         data_dir=data_dir,
         out_dir=run / "sketch",
         run_dir=run,
@@ -46,8 +46,8 @@ def config(data_dir: Path, run: Path, **changes: object) -> sketch_plan.Config:
         paper=SketchCVAEConfig(64, 8, (4, 4, 2)),
         steps=7,
         critic_steps=3,
-        sharpen_steps=4,
-        sharpen_samples=2,
+        reinforce_steps=4,
+        reinforce_samples=2,
         batch_size=4,
         log_every=1,
         save_every=2,
@@ -102,6 +102,7 @@ def test_two_processes_have_the_gradients_of_one(data_dir: Path, tmp_path: Path)
     one, two = (first_gradients(data_dir, tmp_path / f"{n}.pt", n) for n in (1, 2))
     assert (one.pop("processes"), two.pop("processes")) == (1, 2)
     assert (one.pop("rows"), two.pop("rows")) == (4, 2)
+    assert one.keys() == {"paper", "strokes", "critic"}
     torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
 
 
@@ -158,21 +159,21 @@ def test_learning_rate_warms_up_and_ends_low():
 def test_a_run_starts_from_a_checkpoint_of_its_architecture(tmp_path: Path):
     kept = SketchCompleter(TINY)
     checkpoint.save(tmp_path / "sketch", kept)
-    cfg = sketch_plan.Config(init=tmp_path / "sketch", model=TINY)
-    model = sketch_plan.network_of(cfg)
+    cfg = sketch_config.Config(init=tmp_path / "sketch", model=TINY)
+    model = sketch_config.make_model(cfg)
     assert model.training
     for one, two in zip(model.parameters(), kept.parameters(), strict=True):
         assert one.requires_grad
         assert torch.equal(one, two.half().float())
-    with pytest.raises(ValueError, match="holds no paper network"):
-        sketch_plan.network_of(replace(cfg, architecture="paper"))
+    with pytest.raises(ValueError, match="has no paper network"):
+        sketch_config.make_model(replace(cfg, architecture="paper"))
     with pytest.raises(ValueError, match="no strokes network of these settings"):
-        sketch_plan.network_of(replace(cfg, model=replace(TINY, max_points=20)))
+        sketch_config.make_model(replace(cfg, model=replace(TINY, max_points=20)))
 
 
 def test_the_rate_of_the_last_phase_rises_and_falls_again():
-    cfg = sketch_plan.Config(steps=500, sharpen_steps=400, lr=1e-3, sharpen_lr=3e-4)
-    rates = [sketch_plan.learning_rate(cfg, step) for step in range(500, 900)]
+    cfg = sketch_config.Config(steps=500, reinforce_steps=400, lr=1e-3, reinforce_lr=3e-4)
+    rates = [sketch_config.learning_rate(cfg, step) for step in range(500, 900)]
     assert max(rates) == pytest.approx(3e-4)
     assert rates[0] < 1e-5
     assert rates[-1] < 1e-5

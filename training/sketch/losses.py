@@ -12,7 +12,7 @@ from models.sketch.tokens import END, Points
 from training.likelihoods import bernoulli_nll, continuous_bernoulli_nll
 
 Likelihood = Literal["bernoulli", "continuous"]
-LABEL_WEIGHT = 20.0  # a label is a few nats beside the points' hundreds, and must be learnt as well
+LABEL_WEIGHT = 20.0  # the label has few nats beside the points' hundreds, and must be learnt too
 
 
 def cvae_elbo(
@@ -31,23 +31,23 @@ def points_nll(logits: PointLogits, points: Points) -> Float[Tensor, " b"]:
     """-log p(points | label), summed over a sequence up to its END, in nats/drawing."""
     at_end = (points.kind == END).long()
     past_end = at_end.cumsum(1)
-    grid, size = int(logits.cell.shape[-1] ** 0.5), int(logits.inner.shape[-1] ** 0.5)
+    grid, size = int(logits.cell.shape[-1] ** 0.5), int(logits.offset.shape[-1] ** 0.5)
     cell = points.y // size * grid + points.x // size
-    inner = points.y % size * size + points.x % size
+    offset = points.y % size * size + points.x % size
 
     def nll(table: Float[Tensor, "b n K"], choice: Int64[Tensor, "b n"]) -> Float[Tensor, "b n"]:
         flat = F.cross_entropy(table.flatten(0, 1), choice.flatten(), reduction="none")
         return flat.view_as(choice)
 
     kind = nll(logits.kind, points.kind) * (past_end - at_end == 0)
-    place = (nll(logits.cell, cell) + nll(logits.inner, inner)) * (past_end == 0)
-    return (kind + place).sum(1)
+    position = (nll(logits.cell, cell) + nll(logits.offset, offset)) * (past_end == 0)
+    return (kind + position).sum(1)
 
 
 def strokes_loss(
     logits: PointLogits, points: Points, label: Int64[Tensor, " b"]
 ) -> dict[str, Tensor]:
-    """Mean of `points_nll` and, times LABEL_WEIGHT, of -log p(label); nats/drawing."""
+    """Mean of `points_nll` plus LABEL_WEIGHT times -log p(label); nats/drawing."""
     nll = points_nll(logits, points).mean()
     label_nll = F.cross_entropy(logits.label, label)
     return {"loss": nll + LABEL_WEIGHT * label_nll, "points_nll": nll, "label_nll": label_nll}

@@ -1,11 +1,12 @@
-"""The last phase of the sketch completer: a critic says which completions look real.
+"""The REINFORCE stage of the sketch completer: a critic rewards completions that look real.
 
-The strokes are discrete, so its word comes back as a reward (REINFORCE, Williams 1992; SeqGAN,
-Yu et al. 2017), beside the likelihood of the true strokes, which goes on. What it is shown is drawn
-at the temperature at which visitors are, so that it mends the faults that are left there.
+Strokes are discrete, so the critic's gradient cannot pass through them; its output is a reward
+(REINFORCE, Williams 1992; as in SeqGAN, Yu et al. 2017) beside the likelihood of the real strokes.
+Completions are sampled at the temperature at which users sample, so that the flaws left there are
+the ones that are penalised.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -14,32 +15,32 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.classifiers import drawing_features
-from models.sketch.model import SketchCompleter, ink_of
-from models.sketch.stroke_prior import repeated
+from models.sketch.model import SketchCompleter, rasterize_points
+from models.sketch.stroke_prior import PointLogits, expand_context
 from models.sketch.tokens import END, Points
-from training.sketch import losses
 from training.sketch.dataset import Batch
+from training.sketch.losses import LABEL_WEIGHT, points_nll
 
 
 class CriticOutput(NamedTuple):
-    """Class logits, and log p(real) / p(drawn by the completer) given the label."""
+    """Class logits, and log p(real) / p(fake) given the label."""
 
     label: Float[Tensor, "b k"]
     real: Float[Tensor, " b"]
 
 
 class SketchCritic(nn.Module):
-    """What a finished picture shows, and whether it is real, given the part and the label.
+    """Classifies a finished drawing, and tells real from fake given partial drawing and label.
 
-    One body for both, as in AC-GAN (Odena et al. 2017); for the second the label enters by
-    projection (Miyato and Koyama 2018).
+    One feature extractor for both, as in AC-GAN (Odena et al. 2017); for the second the label
+    enters by projection (Miyato and Koyama 2018).
     """
 
     def __init__(self, labels: int):
         super().__init__()
-        self.body, self.shows = drawing_features(2), nn.Linear(128, labels)
-        self.real, self.label = nn.Linear(128, 1), nn.Embedding(labels, 128)
-        nn.init.normal_(self.label.weight, std=0.02)
+        self.features, self.class_head = drawing_features(2), nn.Linear(128, labels)
+        self.real_head, self.label_embed = nn.Linear(128, 1), nn.Embedding(labels, 128)
+        nn.init.normal_(self.label_embed.weight, std=0.02)
 
     def forward(
         self,
@@ -47,113 +48,128 @@ class SketchCritic(nn.Module):
         partial: Float[Tensor, "b h w"],
         label: Int64[Tensor, " b"],
     ) -> CriticOutput:
-        """Logits."""
-        h = self.body(torch.stack([finished, partial], 1)).float()
-        real = self.real(h)[:, 0] + (h * self.label(label)).sum(1)
-        return CriticOutput(self.shows(h).float(), real.float())
+        """Logits of ink pictures in [0, 1]."""
+        h = self.features(torch.stack([finished, partial], 1)).float()
+        real = self.real_head(h)[:, 0] + (h * self.label_embed(label)).sum(1)
+        return CriticOutput(self.class_head(h).float(), real.float())
 
 
-class Adversary:
-    """The critic with its optimizer, and the loss that it gives the completer."""
+def sample_completions(
+    model: SketchCompleter, batch: Batch, count: int, temperature: float, seed: int
+) -> Int64[Tensor, "b n p 3"]:
+    """`count` completions of each drawing by the current network, given the label."""
+    model.eval()
+    with torch.inference_mode(), torch.autocast(batch.partial.device.type, enabled=False):
+        context = expand_context(model.encode(batch.partial[:, 0]), count)
+        label = batch.label.repeat_interleave(count)
+        points = model.sample(context, label, len(label), temperature, seed=seed)
+    model.train()
+    return points.clone().unflatten(0, (-1, count))  # a clone, for autograd refuses inference's
 
-    def __init__(
-        self,
-        model: SketchCompleter,
-        acc: Accelerator,
-        samples: int,
-        temperature: float,
-        seed: int,
-    ):
-        if samples < 2:
-            raise ValueError(
-                f"the critic compares completions: 2 or more of a drawing, not {samples}"
-            )
-        self.model, self.samples, self.seed, self.acc = model, samples, seed, acc
-        self.temperature = temperature
-        critic = SketchCritic(len(model.labels)).to(acc.device, memory_format=torch.channels_last)
-        self.critic = acc.prepare(critic)
-        self.optimizer = torch.optim.AdamW(
-            critic.parameters(), 1e-3, (0.9, 0.99), weight_decay=0.05, fused=True
-        )
 
-    def state_dict(self) -> dict[str, Any]:
-        """For the resume state."""
-        critic = self.acc.unwrap_model(self.critic)
-        return {"critic": critic.state_dict(), "optimizer": self.optimizer.state_dict()}
+def real_sequences(batch: Batch) -> Int64[Tensor, "b 1 p 3"]:
+    """The real missing points."""
+    return torch.stack(batch.points, -1)[:, None]
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`."""
-        self.acc.unwrap_model(self.critic).load_state_dict(state["critic"])
-        self.optimizer.load_state_dict(state["optimizer"])
 
-    def loss(self, network: nn.Module, batch: Batch, step: int, weight: float) -> dict[str, Tensor]:
-        """Train the critic once; likelihood plus `weight` times policy gradient, nats/drawing.
+def real_and_fake(
+    real: Int64[Tensor, "b 1 p 3"], fake: Int64[Tensor, "b n q 3"]
+) -> Int64[Tensor, "b m r 3"]:
+    """The real sequence of each drawing, then its completions, padded with END to one length."""
+    length = max(int((fake[..., 0] != END).sum(-1).max()) + 1, real.shape[2])
+    fake = fake[:, :, :length]
+    padding = fake.shape[2] - real.shape[2]
+    return torch.cat([F.pad(real, (0, 0, 0, padding), value=END), fake], 1)
 
-        A completion's advantage is its reward less the mean of the others of the same drawing
-        (Kool et al. 2019).
-        """
-        b, n = len(batch.label), self.samples
-        drawn = self.draw(batch, step)  # b n p 3
-        true = torch.stack(batch.points, -1)[:, None]  # b 1 p 3
-        length = max(int((drawn[..., 0] != END).sum(-1).max()) + 1, true.shape[2])
-        drawn = drawn[:, :, :length]
-        padding = drawn.shape[2] - true.shape[2]
-        points = torch.cat([F.pad(true, (0, 0, 0, padding), value=END), drawn], 1)  # b 1+n p 3
-        reward, terms = self.reward(points, batch)
-        others = (reward.sum(1, keepdim=True) - reward) / (n - 1)
-        advantage = reward - others
-        advantage = advantage / advantage.square().mean().sqrt().clamp(min=1.0)
 
-        columns = Points(*points.flatten(0, 1).unbind(-1))
-        label = batch.label.repeat_interleave(1 + n)
-        logits = network(columns, batch.partial, label)
-        heat = torch.tensor([1.0] + [self.temperature] * n, device=label.device)
-        nll = losses.points_nll(logits.divided(heat.repeat(b)), columns).view(b, 1 + n)
-        label_nll = F.cross_entropy(logits.label, label)
-        policy = (advantage * nll[:, 1:]).sum(1).mean()
-        loss = nll[:, 0].mean() + losses.LABEL_WEIGHT * label_nll + weight * policy
-        return {"loss": loss, "points_nll": nll[:, 0].mean(), "label_nll": label_nll} | terms
+def critic_inputs(
+    sequences: Int64[Tensor, "b m p 3"], batch: Batch
+) -> tuple[Float[Tensor, "bm h w"], Float[Tensor, "bm h w"]]:
+    """Finished and partial drawings, `m` rows a drawing."""
+    m = sequences.shape[1]
+    partial = batch.partial[:, 0].repeat_interleave(m, 0)
+    strokes = rasterize_points(sequences.flatten(0, 1))
+    finished = strokes.to(partial.device, partial.dtype).maximum(partial)
+    return finished, partial
 
-    def draw(self, batch: Batch, step: int) -> Int64[Tensor, "b n p 3"]:
-        """Completions by the network as it is."""
-        self.model.eval()
-        with torch.inference_mode(), torch.autocast(batch.partial.device.type, enabled=False):
-            prior = self.model.fast_copy().prior
-            context = repeated(prior.context(batch.partial.to(prior.place)), self.samples)
-            label = batch.label.repeat_interleave(self.samples)
-            seed = (self.seed * 1_000_003 + step) * 64 + self.acc.process_index
-            drawn = self.model.sample(context, label, len(label), self.temperature, seed=seed)
-        self.model.train()
-        return drawn.clone().unflatten(0, (-1, self.samples))
 
-    def learn(self, batch: Batch) -> dict[str, Tensor]:
-        """Train the critic alone, on what real pictures show."""
-        real = torch.stack(batch.points, -1)[:, None]
-        return self.reward(real, batch)[1]
+def critic_loss(
+    out: CriticOutput, label: Int64[Tensor, " bm"], per_drawing: int
+) -> dict[str, Tensor]:
+    """Loss of the critic for `per_drawing` rows a drawing, the first of them real; nats.
 
-    def reward(
-        self, points: Int64[Tensor, "b m p 3"], batch: Batch
-    ) -> tuple[Float[Tensor, "b n"], dict[str, Tensor]]:
-        """Reward of the completions after the first, which is real; trains the critic on them.
+    Cross-entropy of the class of real drawings and, where there are fake ones, of real against fake
+    (Goodfellow et al. 2014).
+    """
+    class_nll = F.cross_entropy(out.label, label, reduction="none").view(-1, per_drawing)
+    if per_drawing == 1:
+        return {"loss": class_nll.mean(), "class_nll_real": class_nll.mean()}
+    logits = out.real.view(-1, per_drawing)
+    real_fake_nll = torch.cat([F.softplus(-logits[:, :1]), F.softplus(logits[:, 1:])], 1)
+    adversarial = real_fake_nll[:, :1].mean() + real_fake_nll[:, 1:].mean()
+    return {
+        "loss": class_nll[:, 0].mean() + adversarial,
+        "class_nll_real": class_nll[:, 0].mean(),
+        "class_nll_fake": class_nll[:, 1:].mean(),
+        "real_fake_nll": real_fake_nll.mean(),
+        "logit_gap": -logits.diff(dim=1)[:, 0].mean(),
+    }
 
-        log p(label | picture), as far as the critic knows, and log p(real) / p(drawn).
-        """
-        b, m = points.shape[:2]
-        partial = batch.partial[:, 0].repeat_interleave(m, 0)
-        finished = ink_of(points.flatten(0, 1)).to(partial).maximum(partial)
-        label = batch.label.repeat_interleave(m)
-        with self.acc.autocast():
-            out = self.critic(finished, partial, label)
-        shows = F.cross_entropy(out.label, label, reduction="none").view(b, m)
-        logits = out.real.view(b, m)
-        told = torch.cat([F.softplus(-logits[:, :1]), F.softplus(logits[:, 1:])], 1)
-        loss = shows[:, 0].mean() + sum(part.mean() for part in (told[:, :1], told[:, 1:]) if m > 1)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.acc.backward(loss)
-        self.acc.clip_grad_norm_(self.acc.unwrap_model(self.critic).parameters(), 5.0)
-        self.optimizer.step()
-        reward, shows = logits.detach() - shows.detach(), shows.detach()
-        terms = {"shows_real": shows[:, 0].mean(), "told": told.detach().mean()}
-        if m > 1:
-            terms |= {"shows_drawn": shows[:, 1:].mean(), "gap": -logits.diff(dim=1)[:, 0].mean()}
-        return reward[:, 1:], {name: term.detach() for name, term in terms.items()}
+
+def average_gradients(module: nn.Module, acc: Accelerator) -> None:
+    """The mean of the gradients over all processes, of those parameters that have one.
+
+    DistributedDataParallel does not allow that the critic trains without its real/fake head.
+    """
+    if acc.num_processes > 1:
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                parameter.grad = acc.reduce(parameter.grad, "mean")
+
+
+@torch.no_grad()
+def rewards(
+    out: CriticOutput, label: Int64[Tensor, " bm"], per_drawing: int
+) -> Float[Tensor, "b n"]:
+    """log p(label | drawing) + log p(real) / p(fake) of the completions, by the critic."""
+    class_nll = F.cross_entropy(out.label, label, reduction="none")
+    return (out.real - class_nll).view(-1, per_drawing)[:, 1:]
+
+
+def advantages(reward: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """Reward minus the mean of the drawing's other completions (Kool et al. 2019).
+
+    Divided by their root mean square over the batch where that is above 1.
+    """
+    baseline = (reward.sum(1, keepdim=True) - reward) / (reward.shape[1] - 1)
+    advantage = reward - baseline
+    return advantage / advantage.square().mean().sqrt().clamp(min=1.0)
+
+
+def to_points(sequences: Int64[Tensor, "b m p 3"]) -> Points:
+    """All sequences as the rows of one batch."""
+    return Points(*sequences.flatten(0, 1).unbind(-1))
+
+
+def reinforce_loss(
+    logits: PointLogits,
+    sequences: Int64[Tensor, "b m p 3"],
+    label: Int64[Tensor, " bm"],
+    advantage: Float[Tensor, "b n"],
+    temperature: float,
+    weight: float,
+) -> dict[str, Tensor]:
+    """Likelihood of the real strokes plus `weight` times the policy gradient; nats/drawing.
+
+    `logits` are of all sequences; those of the completions are divided by the `temperature` at
+    which they were sampled.
+    """
+    b, m = sequences.shape[:2]
+    temperatures = torch.tensor([1.0] + [temperature] * (m - 1), device=label.device)
+    nll = points_nll(logits.with_temperature(temperatures.repeat(b)), to_points(sequences))
+    nll = nll.view(b, m)
+    label_nll = F.cross_entropy(logits.label, label)
+    policy = (advantage * nll[:, 1:]).sum(1).mean()
+    likelihood = nll[:, 0].mean()
+    loss = likelihood + LABEL_WEIGHT * label_nll + weight * policy
+    return {"loss": loss, "points_nll": likelihood, "label_nll": label_nll}
