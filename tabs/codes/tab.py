@@ -120,7 +120,7 @@ def build() -> None:
             with gr.Row(elem_classes="studio-pair"):
                 sample = gr.Button("Sample new ones", elem_id="codes-sample")
                 complete = gr.Button("Complete open cells", elem_id="codes-complete")
-            SharePanel("codes", [board, label, temperature, top_k, seed])
+            SharePanel("codes").describe([board, label, temperature, top_k, seed])
             chain = gr.Textbox(
                 label="Edits as text: copy them, or paste yours", lines=4, max_lines=12,
                 buttons=["copy"], elem_id="codes-chain",

@@ -1,5 +1,7 @@
 """Two pictures, their grids of codes, and the edited grid."""
 
+from typing import Any
+
 from tabs.components.custom_html import CustomHTML
 
 
@@ -8,5 +10,5 @@ class CodeBoard(CustomHTML):
 
     asset, scripts = "code_board", ("dom", "canvas", "code_board")
 
-    def __init__(self, value: dict, elem_id: str):
-        super().__init__(value, elem_id=elem_id, elem_classes="results codes")
+    def __init__(self, value: dict | None = None, **settings: Any):
+        super().__init__(value, elem_classes="results codes", **settings)

@@ -1,5 +1,7 @@
 """Every code of a codebook as a picture."""
 
+from typing import Any
+
 from tabs.components.custom_html import CustomHTML
 
 EMPTY = {"kind": "", "sheet": "", "columns": 0, "rows": 0, "codes": [], "chosen": None}
@@ -10,5 +12,5 @@ class CodebookAtlas(CustomHTML):
 
     asset, scripts = "codebook_atlas", ("dom", "codebook_atlas")
 
-    def __init__(self, elem_id: str):
-        super().__init__(EMPTY, elem_id=elem_id, elem_classes="results")
+    def __init__(self, value: dict = EMPTY, **settings: Any):
+        super().__init__(value, elem_classes="results", **settings)

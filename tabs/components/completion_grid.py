@@ -1,5 +1,7 @@
 """The grid of completions of a drawing."""
 
+from typing import Any
+
 from tabs.components.custom_html import CustomHTML
 
 EMPTY = {"tiles": [], "note": "Draw a stroke or two, or take an example: completions appear here."}
@@ -10,5 +12,5 @@ class CompletionGrid(CustomHTML):
 
     asset, scripts = "completion_grid", ("dom", "completion_grid")
 
-    def __init__(self, elem_id: str):
-        super().__init__(EMPTY, elem_id=elem_id, elem_classes="results")
+    def __init__(self, value: dict = EMPTY, **settings: Any):
+        super().__init__(value, elem_classes="results", **settings)

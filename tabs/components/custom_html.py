@@ -1,5 +1,6 @@
 """The base of our own components: a class whose template and script lie beside its module."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,6 +9,7 @@ import gradio as gr
 FOLDER = Path(__file__).parent
 
 
+@cache
 def read_asset(name: str) -> str:
     """The text of a file of this folder."""
     return (FOLDER / name).read_text("utf-8")
@@ -16,7 +18,8 @@ def read_asset(name: str) -> str:
 class CustomHTML(gr.HTML):
     """A component made of `<asset>.html` and the scripts `<script>.js`, joined in their order.
 
-    A subclass names them. Its value is what the script reads and sets as `props.value`.
+    A subclass names them. Its value is what the script reads and sets as `props.value`. Where a
+    handler skips an output, Gradio makes it anew with `render=False` and without its value.
     """
 
     asset: ClassVar[str]

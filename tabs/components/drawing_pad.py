@@ -9,6 +9,7 @@ import base64
 import binascii
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -31,9 +32,9 @@ class DrawingPad(CustomHTML):
 
     asset, scripts = "drawing_pad", ("dom", "canvas", "drawing_pad")
 
-    def __init__(self, elem_id: str):
+    def __init__(self, value: dict = EMPTY, **settings: Any):
         sizes = {"side": SIDE, "pen": PEN, "eraser": ERASER}
-        super().__init__(EMPTY, elem_id=elem_id, elem_classes="pad", **sizes)
+        super().__init__(value, elem_classes="pad", **sizes, **settings)
 
 
 def parse_drawing(drawing: object) -> Ink:

@@ -1,5 +1,7 @@
 """A row of examples to start from."""
 
+from typing import Any
+
 from tabs.components.custom_html import CustomHTML
 
 
@@ -11,9 +13,10 @@ class ExampleRow(CustomHTML):
 
     scripts = ("dom", "example_row")
 
-    def __init__(self, title: str, buttons: str, value: dict):
+    def __init__(self, title: str, buttons: str, value: dict | None = None, **settings: Any):
         super().__init__(
-            {**value, "chosen": None},
+            {**(value or {}), "chosen": None},
             html_template=f'<p class="starts-title">{title}</p><div class="starts" role="group" '
             f'aria-label="Examples">{buttons}</div>',
+            **settings,
         )

@@ -6,6 +6,7 @@ name, "eyes": the two eyes once clicked, "ask": "eyes" while they are wanted}.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -34,8 +35,8 @@ class FaceEditor(CustomHTML):
 
     asset, scripts = "face_editor", ("dom", "canvas", "face_editor")
 
-    def __init__(self, elem_id: str):
-        super().__init__(EMPTY, elem_id=elem_id, elem_classes="pad face-pad")
+    def __init__(self, value: dict = EMPTY, **settings: Any):
+        super().__init__(value, elem_classes="pad face-pad", **settings)
 
 
 def editor_value(photo: Pixels, transform: tuple | None) -> dict:

@@ -1,5 +1,7 @@
 """The fills of a face, row by row, and a comparison with the photo."""
 
+from typing import Any
+
 from tabs.components.custom_html import CustomHTML
 
 EMPTY = {"rows": [], "note": "Choose a face, then drag a rectangle over a part of it."}
@@ -10,5 +12,5 @@ class FillGrid(CustomHTML):
 
     asset, scripts = "fill_grid", ("dom", "fill_grid")
 
-    def __init__(self, elem_id: str):
-        super().__init__(EMPTY, elem_id=elem_id, elem_classes="results")
+    def __init__(self, value: dict = EMPTY, **settings: Any):
+        super().__init__(value, elem_classes="results", **settings)

@@ -1,5 +1,7 @@
 """A row of pictures to choose from."""
 
+from typing import Any
+
 from tabs.components.custom_html import CustomHTML
 
 EMPTY = {"tiles": [], "names": [], "chosen": None}
@@ -10,5 +12,5 @@ class PictureStrip(CustomHTML):
 
     asset, scripts = "picture_strip", ("dom", "picture_strip")
 
-    def __init__(self, elem_id: str):
-        super().__init__(EMPTY, elem_id=elem_id, elem_classes="results")
+    def __init__(self, value: dict = EMPTY, **settings: Any):
+        super().__init__(value, elem_classes="results", **settings)

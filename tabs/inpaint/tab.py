@@ -161,7 +161,7 @@ def build() -> None:
             with gr.Row(elem_classes="studio-pair"):
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED)
                 reroll = gr.Button("Reroll", elem_classes="reroll")
-            SharePanel("inpaint", [pad, smile, glasses, count, temperature, seed])
+            SharePanel("inpaint").describe([pad, smile, glasses, count, temperature, seed])
             gr.Markdown(PURPOSE, elem_classes="credit")
     face = gr.State(None, time_to_live=3600)
     kept = gr.State(None, time_to_live=3600)

@@ -38,7 +38,7 @@ def build() -> None:
                     0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="sketch-seed"
                 )
                 reroll = gr.Button("Reroll", elem_id="sketch-reroll")
-            SharePanel("sketch", [drawing, label, count, temperature, seed])
+            SharePanel("sketch").describe([drawing, label, count, temperature, seed])
     kept = gr.State(None, time_to_live=3600)
 
     settings = [drawing, label, count, temperature, seed, view, threshold]

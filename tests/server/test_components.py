@@ -57,6 +57,18 @@ def test_a_component_is_made_of_the_files_beside_it(placed, kind):
         assert props["html_template"] == custom_html.read_asset(f"{kind.asset}.html")
 
 
+def test_gradio_can_make_each_component_anew():
+    """As it does for each output that a handler skips: see `Blocks.postprocess_data`."""
+    ours = [block for block in app.build().blocks.values() if isinstance(block, CustomHTML)]
+    gc.collect()
+    assert len(ours) > len(COMPONENTS)
+    for block in ours:
+        arguments = {k: v for k, v in block.constructor_args.items() if k != "value"}
+        again = type(block)(**arguments, render=False)
+        assert again.get_config()["js_on_load"] == block.get_config()["js_on_load"]
+        assert again.elem_id == block.elem_id
+
+
 def test_no_two_scripts_of_a_component_declare_the_same_name():
     declared = re.compile(r"^(?:const|let|class|function|async function) (\w+)", re.MULTILINE)
     for kind in COMPONENTS:
