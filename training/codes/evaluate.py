@@ -1,4 +1,4 @@
-"""Evaluate codebooks and priors on held-out pictures: `python training/evaluate_codes.py`."""
+"""Evaluate codebooks and priors on held-out pictures: `python training/evaluate.py codes`."""
 
 import json
 import math

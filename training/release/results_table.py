@@ -51,7 +51,7 @@ python benchmarks/inpaint.py  # times
 
 ```sh
 python benchmarks/codes_pythae.py --kind digits  # the baseline; likewise sketches, faces
-python training/evaluate_codes.py --kind digits  # all figures but times; likewise sketches, faces
+python training/evaluate.py codes --kind digits  # all but times; likewise sketches, faces
 python benchmarks/codes.py  # times
 ```
 
