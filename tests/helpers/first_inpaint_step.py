@@ -1,6 +1,6 @@
-"""Run by `accelerate launch`: one step of `train_inpaint.py` without dropout.
+"""Run by `accelerate launch`: one adversarial step of `train_inpaint.py` without dropout.
 
-Arguments: data folder, run folder, and 1 for a step of stage one, 0 for one of stage two.
+Arguments: data folder, with classifier and inpainter to start from, and run folder.
 """
 
 import os
@@ -14,7 +14,7 @@ from training import train_inpaint
 from training.inpaint.config import Config
 
 if __name__ == "__main__":
-    data_dir, out, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    data_dir, out = map(Path, sys.argv[1:])
     torch.nn.functional.dropout = lambda x, *_args, **_kwargs: x  # masks are drawn per process
     cfg = Config(
         data_dir=data_dir,
@@ -25,8 +25,9 @@ if __name__ == "__main__":
         model=InpaintConfig(
             64, ("Smiling", "Eyeglasses", "Male", "Young"), (8, 8, 8), 8, 4, 4, 8, 2
         ),
-        steps=steps,
-        gan_steps=1 - steps,
+        init=data_dir / "inpaint",
+        steps=0,
+        gan_steps=1,
         batch_size=8,
         save_every=1,
         precision="no",
