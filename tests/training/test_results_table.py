@@ -30,9 +30,9 @@ def test_a_missing_marker_is_an_error():
 
 
 def test_only_measured_figures_have_a_row():
-    judged = {"real": {"top1": 0.9, "frechet": 1.0}, "halves": {"top1": 0.4, "frechet": 70.0}}
+    rows = {"real": {"top1": 0.9, "frechet": 1.0}, "partial": {"top1": 0.4, "frechet": 70.0}}
     spread = {"ours": {"diversity": 0.8, "uncertain_share": 0.05}}
-    measured = {"drawings": 1234, "split": "test", "judged": judged, "spread": spread}
+    measured = {"drawings": 1234, "split": "test", "completions": rows, "spread": spread}
     table = results_table.sketch_table(measured | {"spread_at_temperature_0": spread})
     assert "1,234 test drawings" in table
     assert "| real drawings | 0.900 | 1.00 |" in table

@@ -13,9 +13,9 @@ from models import checkpoint
 # Figures of a metrics.json for the card's metadata, by demo: path, metric type, metric name.
 FIGURES = {
     "sketch": [
-        ("judged.ours_label.top1", "accuracy", "top-1 accuracy of a classifier, label given"),
+        ("completions.ours_label.top1", "accuracy", "top-1 accuracy of a classifier, label given"),
         (
-            "judged.ours_label.frechet",
+            "completions.ours_label.frechet",
             "frechet",
             "Fréchet distance of features, label given",
         ),

@@ -83,14 +83,14 @@ def sketch_table(m: Metrics) -> str:
     ]
     names = {
         "real": "real drawings",
-        "halves": "partial drawings",
+        "partial": "partial drawings",
         "nearest_label": "nearest neighbour in the training set, label given",
         "ours_label": "**ours, label given**",
         "nearest_any": "nearest neighbour in the training set, no label",
         "ours_any": "**ours, no label**",
         "paper": "the paper's CVAE (takes no label)",
     }
-    found = {name: m["judged"][key] for key, name in names.items() if key in m["judged"]}
+    found = {name: m["completions"][key] for key, name in names.items() if key in m["completions"]}
     rows = [f"| {name} | {row['top1']:.3f} | {row['frechet']:.2f} |" for name, row in found.items()]
     lines += _table("| top-1 | Fréchet distance", rows)
     spread, bound = m["spread"], m.get("bound_nats", {})
@@ -308,11 +308,15 @@ def headlines(checkpoints: Path) -> str:
     figures = [
         (
             *("Sketch: completions recognised as their class", sketch, ".1%"),
-            *("judged.ours_label.top1", "real drawings", "judged.real.top1"),
+            *("completions.ours_label.top1", "real drawings", "completions.real.top1"),
         ),
         (
             *("Sketch: Fréchet distance to real drawings, label given", sketch, ".2f"),
-            *("judged.ours_label.frechet", "nearest neighbour", "judged.nearest_label.frechet"),
+            *(
+                "completions.ours_label.frechet",
+                "nearest neighbour",
+                "completions.nearest_label.frechet",
+            ),
         ),
         (
             *("Sketch: lower bound of log p(drawing given half), nats", sketch, ".0f"),

@@ -242,7 +242,7 @@ def evaluate_sketch(cfg: Config) -> dict[str, Any]:
     names = [quickdraw.CLASSES[i] for i in label]
 
     metrics = ClassifierMetrics(classifier, train_full)
-    rows = {"real": metrics(full, label), "halves": metrics(half, label)}
+    rows = {"real": metrics(full, label), "partial": metrics(half, label)}
     for name, allowed in (("nearest_label", label), ("nearest_any", None)):
         found = nearest_training(half, train_half, allowed, train_label)
         rows[name] = metrics(np.maximum(train_full[found], half), label)
@@ -258,7 +258,7 @@ def evaluate_sketch(cfg: Config) -> dict[str, Any]:
         "split": cfg.split,
         "remark": cfg.remark,
         "drawings": len(full),
-        "judged": rows,
+        "completions": rows,
         "spread": {name: sample_statistics(model, *some, 1.0) for name, model in models.items()},
         "spread_at_temperature_0": {"ours": sample_statistics(ours, *some, 0.0)},
     }
