@@ -1,15 +1,14 @@
 """Speed of the codes demo, for each codebook: `python benchmarks/codes.py`.
 
-What an edit takes on the page (the whole handler, pictures included) and what 16 samples take.
-Writes the medians into each checkpoints/codes-KIND/metrics.json.
+Median times of one edit (the tab's handler, pictures included) and of 16 samples, written into each
+checkpoints/codes-KIND/metrics.json.
 """
 
 import torch
 from timing import ROOT, seconds
 
 from models import checkpoint
-from tabs.codes import kinds as codes_kind
-from tabs.codes import tab as codes
+from tabs.codes import handlers as codes
 from tabs.codes.pictures import KINDS
 from training.release import results_table
 
@@ -17,15 +16,15 @@ LINES = ("shift 1 0 wrap", "splice 3 x", "rotate 1", "negate", "undo")
 
 
 def edit_ms(kind: str) -> float:
-    """One edit of five different ones, on a board that has four edits already."""
-    board = codes_kind.on_kind(kind)[0]
+    """Milliseconds of one edit, mean of five kinds of edits on a board that has four edits."""
+    board = codes.on_kind(kind)[0]
     for line in LINES[:-1]:
         board, _ = codes.on_edit(board | {"line": line})
     return 1e3 * seconds(lambda: [codes.on_edit(board | {"line": line}) for line in LINES], 9) / 5
 
 
 def main() -> None:
-    """Measure, print, keep beside the weights."""
+    """Measure, print, write beside the weights."""
     for kind in KINDS:
         prior = checkpoint.load(f"prior-{kind}")
         speed = {
@@ -34,8 +33,8 @@ def main() -> None:
             "sample_16_ms": 1e3 * seconds(lambda prior=prior: prior.sample(16, None), 5),
         }
         if prior.config.class_names:
-            asked = 1e3 * seconds(lambda prior=prior: prior.sample(16, 3), 5)
-            speed["sample_16_labelled_ms"] = asked
+            labelled = 1e3 * seconds(lambda prior=prior: prior.sample(16, 3), 5)
+            speed["sample_16_labelled_ms"] = labelled
         folder = ROOT / "checkpoints" / f"codes-{kind}"
         results_table.record(folder, {"speed": speed})
 

@@ -37,9 +37,10 @@ LEFT = (".part", ".tmp", ".old")  # how a temporary file ends
 KEPT = (".safetensors", ".json", ".png")
 TIMES = ("seconds", "images_per_s")
 FLAGS = {
-    "codes": "--kind digits --steps {all} --batch-size 32 --revive-every 7 --least-use 0.5 "
-    "model:codes-config --model.image-size 28 --model.channels 1 --model.widths 4 8 "
-    "--model.blocks 1 --model.codes 6 --model.dim 3 --model.names 0 1 2 3 4 5 6 7 8 9",
+    "codes": "--kind digits --steps {all} --batch-size 32 --restart-every 7 --dead-threshold 0.5 "
+    "model:vqvae-config --model.image-size 28 --model.channels 1 --model.widths 4 8 "
+    "--model.blocks 1 --model.num-codes 6 --model.code-dim 3 "
+    "--model.class-names 0 1 2 3 4 5 6 7 8 9",
     "sketch": "--steps {most} --critic-steps {some} --reinforce-steps {some} --reinforce-samples 2 "
     "--batch-size 4 --model.fine-channels 4 --model.coarse-channels 8 --model.width 16 "
     "--model.heads 2 --model.context-layers 1 --model.layers 1 --model.max-points 12",

@@ -1,4 +1,4 @@
-"""Pictures of any kind as a codebook's encoder wants them, and codes as somebody sent them."""
+"""Input of the Codes tab: its codebooks, pictures as their encoders take them, grids of codes."""
 
 import os
 from functools import cache
@@ -13,30 +13,32 @@ from tabs.components import drawing_pad
 from tabs.validation import check_choice, short_repr, uploaded_path, user_error
 
 KINDS = ("digits", "sketches", "faces")
-OWN = "own model"
-SOURCE = "LATENT_STUDIO_VQ"  # environment: a folder or Hub id of anyone's VQModel, for OWN
-MAX_GRIDS = 64
+DRAWABLE = ("digits", "sketches")
+CUSTOM = "own model"
+CUSTOM_SOURCE = (
+    "LATENT_STUDIO_VQ"  # environment variable: folder or Hub id of the VQModel of CUSTOM
+)
 
 
-def kinds() -> tuple[str, ...]:
-    """The codebooks of this app: ours, and that of a VQModel if it was started with one."""
-    return KINDS + ((OWN,) if os.environ.get(SOURCE) else ())
+def available_kinds() -> tuple[str, ...]:
+    """The codebooks of this app: the released ones, and CUSTOM if it was started with a VQModel."""
+    return KINDS + ((CUSTOM,) if os.environ.get(CUSTOM_SOURCE) else ())
 
 
-def known(kind: object) -> str:
-    """One of `kinds`; anything else is refused."""
-    return check_choice(kind, "Kind", kinds())
+def check_kind(kind: object) -> str:
+    """`kind` if it is one of `available_kinds`; else an error for the visitor."""
+    return check_choice(kind, "Kind", available_kinds())
 
 
-def model(kind: object):
-    """The codebook of digits, sketches, faces, or the one that the app was started with."""
-    if known(kind) == OWN:
-        return _own(os.environ[SOURCE])
+def get_vqvae(kind: object):
+    """The VQ-VAE of a kind, or for CUSTOM the VQModel that the app was started with."""
+    if check_kind(kind) == CUSTOM:
+        return _load_custom(os.environ[CUSTOM_SOURCE])
     return model_cache.get_model(f"codes-{kind}")
 
 
 @cache
-def _own(source: str):
+def _load_custom(source: str):
     from models import checkpoint
     from models.codes import pretrained
 
@@ -46,50 +48,50 @@ def _own(source: str):
         raise user_error(str(error)) from error
 
 
-def prior(kind: object):
-    """What has learnt which codes go together."""
-    if known(kind) == OWN:
-        raise user_error("Nothing has learnt how the codes of this model go together.")
+def get_prior(kind: object):
+    """The prior over the codes of a kind."""
+    if check_kind(kind) == CUSTOM:
+        raise user_error(f"There is no prior for this model: choose one of {', '.join(KINDS)}.")
     return model_cache.get_model(f"prior-{kind}")
 
 
-def read(picture: object, kind: str):
+def read_image(picture: object, kind: str):
     """An uploaded picture or a drawing as a tensor (1, c, h, w) in [0, 1].
 
-    A picture of exactly the network's size is taken as it is (digits: light on dark, else turned).
+    A picture of exactly the network's size is not resampled; digits on light are inverted.
     """
-    config = model(kind).config
+    config = get_vqvae(kind).config
     if isinstance(picture, dict) and "path" in picture:
-        return _file(picture, kind, config.image_size)
+        return _read_file(picture, kind, config.image_size)
     if config.channels == 3:
         raise user_error("Send a photo: neither faces nor photographs can be drawn here.")
-    return _drawn(drawing_pad.parse_drawing(picture), kind)
+    return _from_ink(drawing_pad.parse_drawing(picture), kind)
 
 
-def _file(picture: dict, kind: str, size: int):
+def _read_file(picture: dict, kind: str, size: int):
     import torch
 
     from models import images
 
     path = uploaded_path(picture)
     try:
-        opened = images.flatten(images.read_picture(path, images.MAX_PHOTO, full_size=True))
+        image = images.flatten(images.read_picture(path, images.MAX_PHOTO, full_size=True))
     except ValueError as error:
         raise user_error(str(error)) from error
-    exact = opened.size == (size, size)
-    if model(kind).config.channels == 3:
+    exact = image.size == (size, size)
+    if get_vqvae(kind).config.channels == 3:
         if not exact:
-            return photo(np.array(opened.convert("RGB")), size, find=kind == "faces")
-        return images.to_rgb(np.array(opened.convert("RGB"))[None])
+            return crop_photo(np.array(image.convert("RGB")), size, find=kind == "faces")
+        return images.to_rgb(np.array(image.convert("RGB"))[None])
     if not exact:
-        return _drawn(drawing_pad.parse_drawing(picture), kind)
-    grey = images.to_ink(np.array(opened.convert("L")))
+        return _from_ink(drawing_pad.parse_drawing(picture), kind)
+    grey = images.to_ink(np.array(image.convert("L")))
     edge = torch.cat([grey[0], grey[-1], grey[:, 0], grey[:, -1]]).mean()
     return (grey if edge < 0.5 else 1 - grey)[None, None]
 
 
-def photo(pixels: UInt8[np.ndarray, "h w 3"], size: int, *, find: bool):
-    """The largest face in CelebA's frame, if it is wanted and there; else the photo's middle."""
+def crop_photo(pixels: UInt8[np.ndarray, "h w 3"], size: int, *, find: bool):
+    """(1, 3, size, size): the largest face in CelebA's alignment if `find`, else the middle."""
     import torch
 
     from models import face_alignment
@@ -106,20 +108,21 @@ def photo(pixels: UInt8[np.ndarray, "h w 3"], size: int, *, find: bool):
     return torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
 
 
-def _drawn(ink: Float[np.ndarray, "64 64"], kind: str):
+def _from_ink(ink: Float[np.ndarray, "64 64"], kind: str):
     import torch
 
     from models import images
 
-    drawn = torch.from_numpy(ink)
-    return (images.ink_to_digit(drawn) if kind == "digits" else drawn)[None, None]
+    x = torch.from_numpy(ink)
+    return (images.ink_to_digit(x) if kind == "digits" else x)[None, None]
 
 
-def grid(value: object, name: str, most: int, *, open_cells: bool = False):
-    """A list of rows of codes 0..`most`-1 as a tensor (h, w); -1 as well if cells may be open."""
+def parse_grid(value: object, name: str, kind: str, *, allow_masked: bool = False):
+    """A list of rows of codes as a tensor (grid_size, grid_size); -1 as well if `allow_masked`."""
     import torch
 
-    low = -1 if open_cells else 0
+    config = get_vqvae(kind).config
+    low, side = -1 if allow_masked else 0, config.grid_size
     rows = value if isinstance(value, list) else []
     width = len(rows[0]) if rows and isinstance(rows[0], list) else 0
     if not 1 <= len(rows) <= 256 or not 1 <= width <= 256:
@@ -128,21 +131,12 @@ def grid(value: object, name: str, most: int, *, open_cells: bool = False):
         if not isinstance(row, list) or len(row) != width:
             raise user_error(f"{name} must have rows of one length.")
         for code in row:
-            if not isinstance(code, int) or isinstance(code, bool) or not low <= code < most:
+            whole = isinstance(code, int) and not isinstance(code, bool)
+            if not whole or not low <= code < config.num_codes:
                 raise user_error(
-                    f"{name} must hold whole numbers from {low} to {most - 1}, "
+                    f"{name} must hold whole numbers from {low} to {config.num_codes - 1}, "
                     f"not {short_repr(code)}."
                 )
+    if (len(rows), width) != (side, side):
+        raise user_error(f"{name} must be {side}x{side} codes for {kind}, not {width}x{len(rows)}.")
     return torch.tensor(rows)
-
-
-def fitting(value: object, name: str, kind: str, **options):
-    """`grid` for the codebook of a kind, of its shape."""
-    config = model(kind).config
-    codes = grid(value, name, config.num_codes, **options)
-    if tuple(codes.shape) != (config.grid_size, config.grid_size):
-        raise user_error(
-            f"{name} must be {config.grid_size}x{config.grid_size} codes for {kind}, "
-            f"not {codes.shape[1]}x{codes.shape[0]}."
-        )
-    return codes

@@ -1,4 +1,4 @@
-"""The endpoints of Codes, over HTTP and called: what they answer, what they refuse."""
+"""Endpoints of Codes, over HTTP and called directly: results and errors."""
 
 import gradio as gr
 import numpy as np
@@ -8,10 +8,10 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from tabs import model_cache
-from tabs.codes import api as codes_api
-from tabs.codes import kinds as codes_kind
-from tabs.codes import render as codes_view
-from tests.codes.test_tab import same
+from tabs.codes import api
+from tabs.codes.handlers import initial_pictures
+from tabs.codes.render import to_pixels
+from tests.codes.test_tab import assert_same_picture
 from tests.helpers.fake_models import CODES, NOISE, load, serving
 
 pytestmark = NOISE
@@ -20,7 +20,7 @@ pytestmark = NOISE
 @pytest.fixture(autouse=True)
 def _model(monkeypatch):
     monkeypatch.setattr(model_cache, "load", load)
-    codes_kind.starts.cache_clear()
+    initial_pictures.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def client():
         yield Client(address, verbose=False)
 
 
-def test_a_digit_of_the_networks_size_is_taken_as_it_is(client, tmp_path):
-    digit = (codes_kind.starts("digits")[2][0] * 200).byte().numpy()
+def test_a_digit_of_28_px_is_not_resampled(client, tmp_path):
+    digit = (initial_pictures("digits")[2][0] * 200).byte().numpy()
     digit[0] = digit[-1] = digit[:, 0] = digit[:, -1] = 0
     expected = load("codes-digits").encode(torch.from_numpy(digit)[None, None].float() / 255)
     for name, pixels in (("light", digit), ("dark", 255 - digit)):
@@ -42,27 +42,25 @@ def test_a_digit_of_the_networks_size_is_taken_as_it_is(client, tmp_path):
 
 
 def test_endpoints_encode_edit_and_sample_as_the_models_do(client, tmp_path):
-    face = (
-        (codes_kind.starts("faces")[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-    )
+    face = (initial_pictures("faces")[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
     Image.fromarray(face).save(tmp_path / "face.png")
     found = client.predict(handle_file(tmp_path / "face.png"), "faces", api_name="/encode_codes")
-    book = load("codes-faces")
-    grid = book.encode(torch.from_numpy(face).permute(2, 0, 1)[None].float() / 255)
+    vqvae = load("codes-faces")
+    grid = vqvae.encode(torch.from_numpy(face).permute(2, 0, 1)[None].float() / 255)
     assert found["codes"] == grid[0].tolist()
     after = client.predict(found["codes"], "rotate 2\nnegate", "faces", api_name="/edit_codes")
-    assert after["codes"] == (grid[0].flip(0).flip(1) + book.config.num_codes).tolist()
+    assert after["codes"] == (grid[0].flip(0).flip(1) + vqvae.config.num_codes).tolist()
     drawn = np.asarray(Image.open(after["picture"]))
-    minus = book.decode_latents(-book.lookup(grid.flip(1).flip(2)))[0]
-    same(drawn, codes_view.pixels(minus, "faces"))
+    minus = vqvae.decode_latents(-vqvae.lookup(grid.flip(1).flip(2)))[0]
+    assert_same_picture(drawn, to_pixels(minus, "faces"))
     assert np.asarray(Image.open(after["pixels"])).shape == drawn.shape
-    keep = [[-1] * 7] * 3 + [[2] * 7] * 4
-    many = client.predict("digits", "4", 3, 0.5, 0, 9, keep, api_name="/sample_codes")
-    expected = load("prior-digits").sample(3, "4", torch.tensor(keep), 0.5, None, 9)
+    known = [[-1] * 7] * 3 + [[2] * 7] * 4
+    many = client.predict("digits", "4", 3, 0.5, 0, 9, known, api_name="/sample_codes")
+    expected = load("prior-digits").sample(3, "4", torch.tensor(known), 0.5, None, 9)
     assert many["codes"] == expected.tolist()
     picture = np.asarray(Image.open(many["pictures"][1]))
     drawn = load("codes-digits").decode(expected)[1]
-    same(picture, codes_view.pixels(drawn, "digits"))
+    assert_same_picture(picture, to_pixels(drawn, "digits"))
 
 
 GRID = [[0] * 7] * 7
@@ -89,9 +87,9 @@ GRID = [[0] * 7] * 7
         ((GRID, "flip x\n" * 201), "At most 200 edits"),
     ],
 )
-def test_what_cannot_be_edited_is_one_sentence(arguments, sentence):
+def test_bad_edits_are_one_sentence(arguments, sentence):
     with pytest.raises(gr.Error, match=sentence):
-        codes_api.edit_codes(*arguments)
+        api.edit_codes(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -103,13 +101,13 @@ def test_what_cannot_be_edited_is_one_sentence(arguments, sentence):
         ({"temperature": float("nan")}, "Temperature must be"),
         ({"top_k": -1}, "Top-k must be"),
         ({"seed": 1.5}, "Seed must be"),
-        ({"keep": [[0] * 6] * 7}, "`keep` must be 7x7"),
-        ({"keep": [[-2] * 7] * 7}, "from -1 to 11, not -2"),
+        ({"known": [[0] * 6] * 7}, "`known` must be 7x7"),
+        ({"known": [[-2] * 7] * 7}, "from -1 to 11, not -2"),
     ],
 )
-def test_what_cannot_be_sampled_is_one_sentence(change, sentence):
+def test_bad_sampling_arguments_are_one_sentence(change, sentence):
     with pytest.raises(gr.Error, match=sentence):
-        codes_api.sample_codes(**change)
+        api.sample_codes(**change)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +120,6 @@ def test_what_cannot_be_sampled_is_one_sentence(change, sentence):
         ("http://127.0.0.1/x.png", "sketches", "links are not opened"),
     ],
 )
-def test_what_is_no_picture_is_one_sentence(picture, kind, sentence):
+def test_bad_pictures_are_one_sentence(picture, kind, sentence):
     with pytest.raises(gr.Error, match=sentence):
-        codes_api.encode_codes(picture, kind)
+        api.encode_codes(picture, kind)

@@ -60,7 +60,7 @@ def visit(address, browser):
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_edit_the_grid_and_take_it_back(visit, name):
+def test_edit_the_grid_undo_redo_and_reset(visit, name):
     width, scheme = VIEWS[name]
     visitor = visit(width=width, scheme=scheme)
     page = visitor.page
@@ -93,7 +93,7 @@ def test_paint_pick_and_replace_cells(visit):
     page.get_by_text("no counterpart in pixels").wait_for()
     page.get_by_role("button", name="Pick").click()
     visitor.click("edited", 6, 6)
-    first = load("codes-digits").encode(starts()[0][None])[0]
+    first = load("codes-digits").encode(first_pictures()[0][None])[0]
     picked = int(first[6, 6])
     page.get_by_text(f"code {picked}", exact=True).wait_for()
     page.get_by_role("button", name="Replace").click()
@@ -106,11 +106,11 @@ def test_paint_pick_and_replace_cells(visit):
     visitor.until_chain(f"paint 5 2,3\npaint 5 0,0 1,0 2,0 3,0\nreplace 5 {picked}")
 
 
-def starts():
+def first_pictures():
     """The pictures that the tab begins with."""
-    from tabs.codes import kinds as codes_kind
+    from tabs.codes.handlers import initial_pictures
 
-    return codes_kind.starts("digits")
+    return initial_pictures("digits")
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -127,7 +127,7 @@ def test_transplant_a_rectangle_of_b(visit, width):
     visitor.until_chain("transplant 1 2 4 5 4 0\ntransplant 2 2 5 6 0 1")
 
 
-def test_keys_paint_without_a_mouse(visit):
+def test_paint_with_the_keyboard(visit):
     visitor = visit()
     page = visitor.page
     visitor.grid.focus()
@@ -136,7 +136,7 @@ def test_keys_paint_without_a_mouse(visit):
     visitor.until_chain("paint 0 1,1")
 
 
-def test_drag_the_splice(visit):
+def test_dragging_the_splice_slider_is_one_edit(visit):
     visitor = visit()
     page = visitor.page
     slider = page.locator('#codes-board [data-splice="cut"]')
@@ -148,7 +148,7 @@ def test_drag_the_splice(visit):
     visitor.until_chain("splice 5 y")
 
 
-def test_paste_a_chain_and_see_what_is_wrong_with_another(visit):
+def test_paste_edits_and_see_the_error_of_a_bad_line(visit):
     visitor = visit()
     page = visitor.page
     box = page.locator("#codes-chain textarea")
@@ -163,7 +163,7 @@ def test_paste_a_chain_and_see_what_is_wrong_with_another(visit):
     assert "Traceback" not in page.content()
 
 
-def test_erase_cells_and_let_the_prior_complete_them(visit):
+def test_erased_cells_are_completed_by_the_prior(visit):
     visitor = visit()
     page = visitor.page
     page.get_by_role("button", name="Erase").click()
@@ -176,7 +176,7 @@ def test_erase_cells_and_let_the_prior_complete_them(visit):
     )
 
 
-def test_another_codebook_an_own_picture_and_new_samples(visit, tmp_path):
+def test_another_codebook_an_uploaded_picture_and_new_samples(visit, tmp_path):
     visitor = visit()
     page = visitor.page
     page.locator("#codes-kind").get_by_text("faces").click()
@@ -218,7 +218,7 @@ def test_a_digit_drawn_on_the_pad_is_encoded(visit):
     visitor = visit()
     page = visitor.page
     before = visitor.picture("first")
-    page.get_by_role("button", name="Draw one").click()
+    page.get_by_role("button", name="Draw a picture").click()
     pad = page.locator("#codes-pad canvas")
     pad.scroll_into_view_if_needed()
     box = pad.bounding_box()
@@ -231,7 +231,7 @@ def test_a_digit_drawn_on_the_pad_is_encoded(visit):
     )
 
 
-def test_what_is_no_picture_gets_a_sentence(visit, tmp_path):
+def test_a_file_that_is_not_a_picture_is_one_sentence(visit, tmp_path):
     visitor = visit()
     (tmp_path / "digit.png").write_bytes(b"no picture")
     with visitor.page.expect_file_chooser() as chooser:

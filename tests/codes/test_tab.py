@@ -10,12 +10,10 @@ from PIL import Image
 from models import face_alignment, images
 from models.codes import pretrained
 from tabs import model_cache
-from tabs.codes import board as codes_board
-from tabs.codes import kinds as codes_kind
-from tabs.codes import pictures as codes_picture
-from tabs.codes import render as codes_view
-from tabs.codes import tab as codes
-from tabs.codes.pictures import KINDS
+from tabs.codes import handlers, pictures
+from tabs.codes.handlers import SLOTS, STRIP_SIZE, initial_pictures
+from tabs.codes.pictures import CUSTOM, CUSTOM_SOURCE, KINDS, crop_photo
+from tabs.codes.render import NO_PIXELS, atlas_value, code_colours, psnr, to_pixels
 from tests.codes.test_pretrained import made as small_model
 from tests.helpers.fake_models import CODES, NOISE, load
 
@@ -26,18 +24,18 @@ STROKES = [[[60, 200, 200], [60, 60, 200]], [[60, 200], [220, 220]]]
 @pytest.fixture(autouse=True)
 def _model(monkeypatch):
     monkeypatch.setattr(model_cache, "load", load)
-    for cached in (codes_kind.starts, codes_view.colours, codes_view.atlas_value):
+    for cached in (initial_pictures, code_colours, atlas_value):
         cached.cache_clear()
 
 
 def board(kind="digits", **change):
-    return codes_kind.on_kind(kind)[0] | change
+    return handlers.on_kind(kind)[0] | change
 
 
 def edited(kind, *lines):
     value = board(kind)
     for line in lines:
-        value, text = codes.on_edit(value | {"line": line})
+        value, text = handlers.on_edit(value | {"line": line})
     return value, text
 
 
@@ -45,114 +43,114 @@ def opened(url):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))))
 
 
-def same(shown, expected):
-    """One level of 255 apart at most: batches of other sizes are summed in another order."""
+def assert_same_picture(shown, expected):
+    """Within one level of 255: batches of other sizes are summed in another order."""
     assert np.abs(shown.astype(int) - expected.astype(int)).max() <= 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_board_shows_what_the_model_makes_of_its_pictures(kind):
-    value, book = board(kind), load(f"codes-{kind}")
-    made = codes_kind.starts(kind)
-    for slot, picture in zip(codes_board.SLOTS, made[:2], strict=True):
-        grid = book.encode(picture[None])
+def test_the_board_shows_codes_and_reconstructions_of_its_pictures(kind):
+    value, vqvae = board(kind), load(f"codes-{kind}")
+    made = initial_pictures(kind)
+    for slot, picture in zip(SLOTS.values(), made[:2], strict=True):
+        grid = vqvae.encode(picture[None])
         assert value[slot] == grid[0].tolist()
-        again = codes_view.pixels(book.decode(grid)[0], kind)
-        same(opened(value["pictures"][f"{slot}_again"]), again)
-        same(opened(value["pictures"][slot]), codes_view.pixels(picture, kind))
-        assert value["notes"][slot] == f"{codes_view.psnr(picture, book.decode(grid)[0]):.1f} dB"
+        again = to_pixels(vqvae.decode(grid)[0], kind)
+        assert_same_picture(opened(value["pictures"][f"{slot}_again"]), again)
+        assert_same_picture(opened(value["pictures"][slot]), to_pixels(picture, kind))
+        assert value["notes"][slot] == f"{psnr(picture, vqvae.decode(grid)[0]):.1f} dB"
     assert len(set(value["colours"])) > 0.8 * CODES[kind].num_codes
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_edits_are_done_on_the_grid_and_beside_it_on_pixels(kind):
+def test_edits_are_applied_to_codes_and_to_pixels(kind):
     value, text = edited(kind, "shift 1 0 wrap", "flip y")
     assert text == "shift 1 0 wrap\nflip y"
     first = torch.tensor(value["first"])
     expected = first.roll(1, 1).flip(0)
     assert value["edited"] == expected.tolist()
-    book = load(f"codes-{kind}")
-    ours = book.decode(expected[None])[0]
-    moved = book.decode(first[None])[0].roll(book.config.cell_size, 2).flip(1)
-    same(opened(value["pictures"]["edited"]), codes_view.pixels(ours, kind))
-    same(opened(value["pictures"]["moved"]), codes_view.pixels(moved, kind))
+    vqvae = load(f"codes-{kind}")
+    ours = vqvae.decode(expected[None])[0]
+    moved = vqvae.decode(first[None])[0].roll(vqvae.config.cell_size, 2).flip(1)
+    assert_same_picture(opened(value["pictures"]["edited"]), to_pixels(ours, kind))
+    assert_same_picture(opened(value["pictures"]["moved"]), to_pixels(moved, kind))
     error = -10 * np.log10(float((ours - moved).square().mean()))
     assert value["notes"]["moved"].startswith(f"{error:.1f} dB")
 
 
-def test_undo_redo_and_reset_walk_the_history():
+def test_undo_redo_and_reset():
     value, _ = edited("digits", "rotate 1", "flip x", "undo")
     assert (value["chain"], value["redo"]) == (["rotate 1"], ["flip x"])
     assert value["edited"] == torch.rot90(torch.tensor(value["first"])).tolist()
-    value, text = codes.on_edit(value | {"line": "redo"})
+    value, text = handlers.on_edit(value | {"line": "redo"})
     assert text == "rotate 1\nflip x"
-    value, text = codes.on_edit(value | {"line": "reset"})
+    value, text = handlers.on_edit(value | {"line": "reset"})
     assert (text, value["edited"]) == ("", value["first"])
     for _ in range(2):
-        value, text = codes.on_edit(value | {"line": "redo"})
+        value, text = handlers.on_edit(value | {"line": "redo"})
     assert (text, value["redo"]) == ("rotate 1\nflip x", [])
-    value, _ = codes.on_edit(value | {"line": "undo"})
-    value, _ = codes.on_edit(value | {"line": "negate"})
+    value, _ = handlers.on_edit(value | {"line": "undo"})
+    value, _ = handlers.on_edit(value | {"line": "negate"})
     assert value["redo"] == []
 
 
-def test_a_dragged_splice_is_one_edit():
+def test_dragging_the_splice_slider_is_one_edit():
     value, text = edited("digits", "flip x", "splice 2 x", "splice 3 x", "splice 4 y")
     assert text == "flip x\nsplice 4 y"
-    first, second = (torch.tensor(value[slot]) for slot in codes_board.SLOTS)
+    first, second = (torch.tensor(value[slot]) for slot in SLOTS.values())
     assert value["edited"] == torch.cat([first.flip(1)[:4], second[4:]]).tolist()
 
 
 def test_painting_has_no_counterpart_in_pixels():
     value, _ = edited("digits", "paint 5 0,0 6,6")
     assert (value["edited"][0][0], value["edited"][6][6]) == (5, 5)
-    assert (value["pictures"]["moved"], value["notes"]["moved"]) == ("", codes_view.NO_PIXELS)
+    assert (value["pictures"]["moved"], value["notes"]["moved"]) == ("", NO_PIXELS)
 
 
-def test_a_chain_is_pasted_back():
+def test_edits_as_text_are_pasted_back():
     value, text = edited("digits", "shift 2 -1 border", "negate")
-    other, again = codes.on_chain(board(), f"# mine\n\n{text.upper()}\n")
+    other, again = handlers.on_chain(board(), f"# mine\n\n{text.upper()}\n")
     assert (again, other["edited"]) == (text, value["edited"])
-    same = codes.on_chain(other, text)
-    assert all(part["__type__"] == "update" for part in same)
+    unchanged = handlers.on_chain(other, text)
+    assert all(part["__type__"] == "update" for part in unchanged)
     with pytest.raises(gr.Error, match=r"Line 2: 'jump' is not an edit"):
-        codes.on_chain(board(), "flip x\njump 3")
+        handlers.on_chain(board(), "flip x\njump 3")
 
 
-def test_open_cells_are_completed_by_the_prior_and_kept_as_an_edit():
+def test_open_cells_are_completed_by_the_prior_in_one_edit():
     value = board("digits", open=[[0, 0], [3, 2]])
-    done, text = codes.on_complete(value, "7", 1.0, 0, 5)
-    keep = torch.tensor(value["first"])
-    keep[0, 0] = keep[2, 3] = -1
-    expected = load("prior-digits").sample(1, "7", keep, 1.0, None, 5)[0]
+    done, text = handlers.on_complete(value, "7", 1.0, 0, 5)
+    known = torch.tensor(value["first"])
+    known[0, 0] = known[2, 3] = -1
+    expected = load("prior-digits").sample(1, "7", known, 1.0, None, 5)[0]
     assert done["edited"] == expected.tolist()
-    assert codes.on_chain(board(), text)[0]["edited"] == done["edited"]
+    assert handlers.on_chain(board(), text)[0]["edited"] == done["edited"]
     with pytest.raises(gr.Error, match="Erase"):
-        codes.on_complete(board(), "any", 1.0, 0, 0)
+        handlers.on_complete(board(), "any", 1.0, 0, 0)
     minus, _ = edited("digits", "negate")
     with pytest.raises(gr.Error, match="no negated codes"):
-        codes.on_complete(minus | {"open": [[0, 0]]}, "any", 1.0, 0, 0)
+        handlers.on_complete(minus | {"open": [[0, 0]]}, "any", 1.0, 0, 0)
 
 
-def test_a_picture_goes_where_it_is_wanted_and_the_edits_stay():
+def test_a_picture_goes_into_the_chosen_slot_and_the_edits_stay():
     value, _ = edited("digits", "flip x")
-    made = codes_kind.starts("digits")
-    after = codes.on_pick(value, {"chosen": 4}, made, "digits", "B")
+    made = initial_pictures("digits")
+    after = handlers.on_pick(value, {"chosen": 4}, made, "digits", "B")
     grid = load("codes-digits").encode(made[4][None])[0].tolist()
     assert (after["second"], after["first"], after["chain"]) == (grid, value["first"], ["flip x"])
     assert set(after["pictures"]) == {"first_again", "second_again", "second", "edited", "moved"}
 
 
-def test_sampling_fills_the_strip_with_what_the_prior_draws():
-    strip, made = codes.on_sample("digits", "3", 0.7, 4, 11)
-    grids = load("prior-digits").sample(codes_kind.SHOWN, "3", None, 0.7, 4, 11)
+def test_sampling_fills_the_strip_with_samples_of_the_prior():
+    strip, made = handlers.on_sample("digits", "3", 0.7, 4, 11)
+    grids = load("prior-digits").sample(STRIP_SIZE, "3", None, 0.7, 4, 11)
     expected = load("codes-digits").decode(grids)
     assert torch.equal(torch.stack(made), expected)
-    same(opened(strip["tiles"][2]), codes_view.pixels(expected[2], "digits"))
+    assert_same_picture(opened(strip["tiles"][2]), to_pixels(expected[2], "digits"))
 
 
-def test_the_atlas_lists_every_code_by_its_use():
-    value = codes_view.atlas_value("digits")
+def test_the_atlas_lists_every_code_by_frequency():
+    value = atlas_value("digits")
     uses = load("codes-digits").code_counts.double()
     assert [code for code, _ in value["codes"]] == list(range(11, -1, -1))
     assert sum(share for _, share in value["codes"]) == pytest.approx(1)
@@ -162,15 +160,15 @@ def test_the_atlas_lists_every_code_by_its_use():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_tile_of_the_atlas_is_what_its_code_decodes_to(kind):
-    value, book = codes_view.atlas_value(kind), load(f"codes-{kind}")
-    code, cell = value["codes"][3][0], book.config.cell_size
+    value, vqvae = atlas_value(kind), load(f"codes-{kind}")
+    code, cell = value["codes"][3][0], vqvae.config.cell_size
     grid = torch.full((1, 7, 7), code)
     inside = slice(3 * cell - cell // 2, 4 * cell + cell // 2)
-    expected = codes_view.pixels(book.decode(grid)[0][:, inside, inside], kind)
-    same(opened(value["sheet"])[: 2 * cell, 6 * cell : 8 * cell], expected)
+    expected = to_pixels(vqvae.decode(grid)[0][:, inside, inside], kind)
+    assert_same_picture(opened(value["sheet"])[: 2 * cell, 6 * cell : 8 * cell], expected)
 
 
-def test_a_drawn_digit_is_centred_as_mnist_has_them():
+def test_a_drawn_digit_is_centred_as_in_mnist():
     digit = images.ink_to_digit(images.rasterise(STROKES))
     rows, columns = (torch.nonzero(digit.amax(axis) > 0.1)[:, 0] for axis in (1, 0))
     spans = [int(s[-1] - s[0]) + 1 for s in (rows, columns)]
@@ -201,36 +199,36 @@ def test_a_drawn_digit_is_centred_as_mnist_has_them():
 )
 def test_a_forged_board_is_one_sentence(change):
     with pytest.raises(gr.Error):
-        codes.on_edit(board() | {"line": "flip x"} | change)
+        handlers.on_edit(board() | {"line": "flip x"} | change)
 
 
-def test_a_face_in_a_photo_is_cut_out_as_celeba_has_it(monkeypatch):
+def test_a_face_in_a_photo_is_cropped_to_celebas_alignment(monkeypatch):
     photo = np.random.default_rng(0).integers(0, 256, (120, 90, 3), np.uint8)
     transform = (1.0, 0.1, 9.0, 12.0)
-    monkeypatch.setattr(codes_picture.face_photo, "find_face", lambda _: (transform, 1))
+    monkeypatch.setattr(pictures.face_photo, "find_face", lambda _: (transform, 1))
     expected = face_alignment.crop(
         Image.fromarray(photo), face_alignment.SimilarityTransform(*transform), 64
     )
-    assert torch.equal(codes_picture.photo(photo, 64, find=True)[0], expected)
-    monkeypatch.setattr(codes_picture.face_photo, "find_face", lambda _: (None, 0))
+    assert torch.equal(crop_photo(photo, 64, find=True)[0], expected)
+    monkeypatch.setattr(pictures.face_photo, "find_face", lambda _: (None, 0))
     middle = Image.fromarray(photo[15:105]).resize((64, 64), Image.Resampling.LANCZOS)
-    found = codes_view.pixels(codes_picture.photo(photo, 64, find=True)[0], "faces")
-    same(found, np.asarray(middle))
+    found = to_pixels(crop_photo(photo, 64, find=True)[0], "faces")
+    assert_same_picture(found, np.asarray(middle))
 
 
-def test_anyones_model_is_one_more_codebook(monkeypatch, tmp_path):
+def test_a_pretrained_model_is_one_more_codebook(monkeypatch, tmp_path):
     small_model().save_pretrained(tmp_path)
-    monkeypatch.setenv(codes_picture.SOURCE, str(tmp_path))
-    book = pretrained.load(tmp_path)
-    value = board(codes_picture.OWN)
-    first = codes_kind.starts(codes_picture.OWN)[0]
+    monkeypatch.setenv(CUSTOM_SOURCE, str(tmp_path))
+    vqvae = pretrained.load(tmp_path)
+    value = board(CUSTOM)
+    first = initial_pictures(CUSTOM)[0]
     assert first.shape == (3, 256, 256)
-    assert value["first"] == book.encode(first[None])[0].tolist()
-    value, _ = codes.on_edit(value | {"line": "flip x"})
-    expected = book.decode(torch.tensor(value["first"]).flip(1)[None])[0]
-    same(opened(value["pictures"]["edited"]), codes_view.pixels(expected, codes_picture.OWN))
-    with pytest.raises(gr.Error, match="Nothing has learnt"):
-        codes.on_sample(codes_picture.OWN, "any", 1.0, 0, 0)
-    monkeypatch.setenv(codes_picture.SOURCE, str(tmp_path / "no" / "such" / "model"))
+    assert value["first"] == vqvae.encode(first[None])[0].tolist()
+    value, _ = handlers.on_edit(value | {"line": "flip x"})
+    expected = vqvae.decode(torch.tensor(value["first"]).flip(1)[None])[0]
+    assert_same_picture(opened(value["pictures"]["edited"]), to_pixels(expected, CUSTOM))
+    with pytest.raises(gr.Error, match="There is no prior for this model"):
+        handlers.on_sample(CUSTOM, "any", 1.0, 0, 0)
+    monkeypatch.setenv(CUSTOM_SOURCE, str(tmp_path / "no" / "such" / "model"))
     with pytest.raises(gr.Error, match="is not a Hub id"):
-        board(codes_picture.OWN)
+        board(CUSTOM)

@@ -1,4 +1,4 @@
-"""The scripts that train codebooks and priors: resume, kinds, figures; all on a few pictures."""
+"""Training and evaluation of VQ-VAEs and priors, on a few images."""
 
 import gzip
 import json
@@ -18,16 +18,19 @@ from models.classifiers import (
 )
 from models.codes.prior import CodesPriorConfig
 from models.codes.vqvae import VQVAE, VQVAEConfig
+from tests.helpers.accelerate_launch import launch
 from tests.helpers.faces import with_random_photos, write_celeba
 from tests.helpers.fake_datasets import write_mnist
 from tests.helpers.interrupted_runs import INTERRUPTIONS, run_interrupted, run_outputs
 from tests.helpers.random_weights import randomized
 from training import train_codes, train_codes_prior
-from training.codes import config as codes_plan
-from training.codes import dataset as pictures
-from training.codes import evaluate as evaluate_codes
-from training.codes import metrics as codes_metrics
+from training.codes import config as codes_config
+from training.codes import dataset, evaluate
+from training.codes.config import PRIOR_RECIPES, RECIPES, Config, PriorConfig
+from training.codes.losses import entropy_loss, load_perceptual_classifier, vqvae_loss
 from training.data import mnist
+from training.engine import cli
+from training.engine.run_state import load_state
 from training.perceptual import perceptual_loss
 
 TINY = VQVAEConfig(28, 1, (4, 8), 1, num_codes=6, code_dim=3, class_names=mnist.NAMES)
@@ -41,26 +44,26 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config(data_dir: Path, run: Path, **changes: object) -> codes_plan.Config:
-    base = codes_plan.Config(
+def config(data_dir: Path, run: Path, **changes: object) -> Config:
+    base = Config(
         data_dir=data_dir,
         model=TINY,
         out_dir=run / "codes-digits",
         run_dir=run,
         steps=11,
         batch_size=4,
-        revive_every=2,
-        least_use=0.5,
+        restart_every=2,
+        dead_threshold=0.5,
         log_every=1,
         save_every=2,
     )
     return replace(base, **changes)
 
 
-def prior_config(data_dir: Path, run: Path, codes_dir: Path) -> train_codes_prior.Config:
-    return train_codes_prior.Config(
+def prior_config(data_dir: Path, run: Path, vqvae_dir: Path, **changes: object) -> PriorConfig:
+    base = PriorConfig(
         data_dir=data_dir,
-        codes_dir=codes_dir,
+        vqvae_dir=vqvae_dir,
         model=CodesPriorConfig(width=8, heads=2, layers=1),
         out_dir=run / "prior-digits",
         run_dir=run,
@@ -69,85 +72,170 @@ def prior_config(data_dir: Path, run: Path, codes_dir: Path) -> train_codes_prio
         log_every=1,
         save_every=2,
     )
+    return replace(base, **changes)
+
+
+def one_step(stem: str, data_dir: Path, run: Path, vqvae_dir: Path) -> None:
+    """The first step of a training script in float32, without restarts of dead codes."""
+    once = {"steps": 1, "precision": "no"}
+    if stem == "codes":
+        train_codes.main(config(data_dir, run, dead_threshold=0.0, **once))
+    else:
+        train_codes_prior.main(prior_config(data_dir, run, vqvae_dir, **once))
 
 
 @pytest.mark.parametrize(
-    ("average", "stop"),
+    ("ema_codebook", "stop"),
     [(True, INTERRUPTIONS[0]), (False, INTERRUPTIONS[0]), (True, INTERRUPTIONS[1])],
 )
-def test_a_resumed_codebook_equals_the_unbroken_one(data_dir, tmp_path, monkeypatch, average, stop):
-    train_codes.main(config(data_dir, tmp_path / "whole", average=average))
+def test_a_resumed_vqvae_equals_the_uninterrupted_one(
+    data_dir, tmp_path, monkeypatch, ema_codebook, stop
+):
+    train_codes.main(config(data_dir, tmp_path / "whole", ema_codebook=ema_codebook))
     stops = run_interrupted(
         monkeypatch,
         *stop,
-        lambda: train_codes.main(config(data_dir, tmp_path / "broken", average=average)),
+        lambda: train_codes.main(config(data_dir, tmp_path / "broken", ema_codebook=ema_codebook)),
     )
     assert stops >= 3
     broken, whole = (run_outputs(tmp_path / name, "codes-digits") for name in ("broken", "whole"))
     assert broken == whole
 
 
-def test_uses_are_counted_in_the_training_pictures(data_dir, tmp_path):
+@pytest.mark.parametrize("stem", ["codes", "prior"])
+def test_two_processes_have_the_first_gradients_and_codebook_sums_of_one(data_dir, tmp_path, stem):
+    checkpoint.save(tmp_path / "codes-fixed", randomized(VQVAE(TINY), 0.3))
+    for name, processes in (("one", 1), ("two", 2)):
+        folders = data_dir, tmp_path / name, tmp_path / "codes-fixed"
+        launch("tests/codes/one_step.py", stem, *folders, processes=processes)
+    one, two = (load_state(tmp_path / name / "state.pt", {}) for name in ("one", "two"))
+    # After its first step Adam's first moment is (1 - beta1) times the gradient.
+    gradients = [
+        {i: moments["exp_avg"] for i, moments in state["optimizer"]["state"].items()}
+        for state in (one, two)
+    ]
+    assert any(gradient.any() for gradient in gradients[0].values())
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-7)
+    if stem == "codes":
+        assert float(one["ema_codebook"]["counts"].sum()) != len(one["ema_codebook"]["counts"])
+        torch.testing.assert_close(one["ema_codebook"], two["ema_codebook"])
+
+
+def test_the_entropy_loss_of_shards_has_the_gradient_of_the_whole_batch():
+    generator = torch.Generator().manual_seed(0)
+    z, codebook = (torch.randn(shape, generator=generator) for shape in ((6, 3, 2, 2), (5, 3)))
+    whole = z.clone().requires_grad_(True)
+    expected = entropy_loss(whole, codebook, 0.5)
+    expected.backward()
+    gradients = torch.zeros_like(z)
+    for rank in range(2):
+        part = z[rank::2].clone().requires_grad_(True)
+        sent = []  # what the two collective calls average, in order
+
+        def average(tensor, sent=sent):
+            sent.append(tensor)
+            return _mean_over_shards(z, codebook, len(sent), 0.5)
+
+        loss = entropy_loss(part, codebook, 0.5, average)
+        loss.backward()
+        torch.testing.assert_close(loss, expected)
+        gradients[rank::2] = part.grad / 2  # DDP averages over the processes
+    torch.testing.assert_close(gradients, whole.grad)
+
+
+def _mean_over_shards(z, codebook, call, temperature):
+    """The average of the first or second tensor that `entropy_loss` averages, by hand."""
+    cells = z.permute(0, 2, 3, 1).reshape(-1, z.shape[1])
+    squared = torch.stack([(cells - vector).square().sum(1) for vector in codebook], 1)
+    scale = squared.min(1).values.mean()
+    return scale if call == 1 else (-squared / (temperature * scale)).softmax(1).mean(0)
+
+
+def test_code_counts_are_those_of_the_training_images(data_dir, tmp_path):
     train_codes.main(config(data_dir, tmp_path))
     model = checkpoint.load(tmp_path / "codes-digits")
-    images, _ = pictures.load("digits", data_dir, "train", 28)
+    images, _ = dataset.load("digits", data_dir, "train", 28)
     codes = model.encode(torch.from_numpy(images).float() / 255)
-    counted = torch.bincount(codes.flatten(), minlength=6)
-    assert (
-        int((model.code_counts - counted).abs().sum()) <= 0.02 * codes.numel()
-    )  # half precision since
+    counts = torch.bincount(codes.flatten(), minlength=6)
+    # the counts are of float32 weights, the codes here of half-precision ones
+    assert int((model.code_counts - counts).abs().sum()) <= 0.02 * codes.numel()
     assert model.background == int(model.code_counts.argmax())
 
 
-def test_faces_learn_from_error_and_the_tutors_maps():
-    tutor = AttributeClassifier(AttributeClassifierConfig(("Smiling",), 4)).requires_grad_(False)
-    cfg = train_codes.Config(kind="faces", average=False)
+def test_faces_are_trained_on_squared_error_and_perceptual_loss():
+    classifier = AttributeClassifier(AttributeClassifierConfig(("Smiling",), 4))
+    classifier.requires_grad_(False)
+    cfg = Config(kind="faces", ema_codebook=False)
     model = randomized(VQVAE(VQVAEConfig(64, 3, (4, 8), 1, num_codes=6, code_dim=3)), 0.1)
     x = torch.rand(2, 3, 64, 64)
-    terms, out = codes_plan.terms_of(cfg, model, x, tutor)
-    drawn = out.logits.detach().sigmoid()
-    torch.testing.assert_close(terms["recon"].detach(), 20 * (drawn - x).square().mean())
-    maps = [tutor(p).feature_maps for p in (drawn, x)]
-    torch.testing.assert_close(terms["perceptual"].detach(), 0.1 * perceptual_loss(*maps).mean())
-    terms["loss"].backward()
+    out = model(x)
+    losses = vqvae_loss(cfg, out, x, model.codebook, classifier)
+    recon = out.logits.detach().sigmoid()
+    torch.testing.assert_close(losses["recon"].detach(), 20 * (recon - x).square().mean())
+    maps = [classifier(image).feature_maps for image in (recon, x)]
+    torch.testing.assert_close(losses["perceptual"].detach(), 0.1 * perceptual_loss(*maps).mean())
+    losses["loss"].backward()
     assert all(p.grad is not None and p.grad.any() for p in model.decoder.parameters())
-    terms, _ = codes_plan.terms_of(replace(cfg, perceptual_weight=0.0), model, x, tutor)
-    assert "perceptual" not in terms
+    without = vqvae_loss(cfg, out, x, model.codebook)
+    assert "perceptual" not in without
+    torch.testing.assert_close(without["recon"], losses["recon"])
 
 
-def test_a_resumed_prior_equals_the_unbroken_one_and_is_measured(data_dir, tmp_path, monkeypatch):
+def test_a_missing_perceptual_classifier_is_one_sentence_with_the_command(tmp_path):
+    cfg = Config("faces", perceptual_classifier=tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match=r"none: train it first.*--recipe perceptual-cl"):
+        load_perceptual_classifier(cfg, torch.device("cpu"))
+    for other in (replace(cfg, kind="digits"), replace(cfg, perceptual_weight=0.0)):
+        assert load_perceptual_classifier(other, torch.device("cpu")) is None
+
+
+@pytest.mark.parametrize("kind", RECIPES["released"])
+@pytest.mark.parametrize(
+    ("config_class", "recipes", "card"),
+    [
+        (Config, RECIPES, codes_config.card),
+        (PriorConfig, PRIOR_RECIPES, codes_config.prior_card),
+    ],
+)
+def test_the_cards_command_gives_the_recipe(kind, config_class, recipes, card):
+    recipe = recipes["released"][kind]
+    args = ["--kind", kind, "--recipe", "released"]
+    assert cli.parse(config_class, recipes, args) == recipe
+    assert f".py --kind {kind} --recipe released`" in card(recipe, 10, 60.0)
+    changed = replace(recipe, steps=7, seed=3)
+    assert cli.parse(config_class, recipes, [*args, "--steps", "7", "--seed", "3"]) == changed
+    assert f"--kind {kind} --recipe released --steps 7 --seed 3`" in card(changed, 7, 60.0)
+
+
+def test_a_resumed_prior_equals_the_uninterrupted_one_and_is_evaluated(
+    data_dir, tmp_path, monkeypatch
+):
     train_codes.main(config(data_dir, tmp_path / "codes"))
-    book = tmp_path / "codes" / "codes-digits"
-    train_codes_prior.main(prior_config(data_dir, tmp_path / "whole", book))
+    vqvae_dir = tmp_path / "codes" / "codes-digits"
+    train_codes_prior.main(prior_config(data_dir, tmp_path / "whole", vqvae_dir))
     for name, stop in zip(("broken", "cut"), INTERRUPTIONS, strict=True):
-        cfg = prior_config(data_dir, tmp_path / name, book)
+        cfg = prior_config(data_dir, tmp_path / name, vqvae_dir)
         with monkeypatch.context() as patch:
             stops = run_interrupted(patch, *stop, lambda cfg=cfg: train_codes_prior.main(cfg))
         assert stops >= 3
         broken, whole = (run_outputs(tmp_path / run, "prior-digits") for run in (name, "whole"))
         assert broken == whole
     prior = checkpoint.load(tmp_path / "whole" / "prior-digits")
-    assert (prior.config.num_codes, prior.config.grid_size, prior.config.class_names) == (
-        6,
-        7,
-        mnist.NAMES,
-    )
+    shape = prior.config.num_codes, prior.config.grid_size, prior.config.class_names
+    assert shape == (6, 7, mnist.NAMES)
 
-    shelf = tmp_path / "shelf"
-    shelf.mkdir()
-    (shelf / "codes-digits").symlink_to(book)
-    (shelf / "prior-digits").symlink_to(tmp_path / "whole" / "prior-digits")
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+    (checkpoints / "codes-digits").symlink_to(vqvae_dir)
+    (checkpoints / "prior-digits").symlink_to(tmp_path / "whole" / "prior-digits")
     torch.manual_seed(0)
-    classifier = DrawingClassifier(DrawingClassifierConfig(tuple("0123456789")))
-    checkpoint.save(shelf / "digit-classifier", classifier)
-    found = evaluate_codes.evaluate_codes(
-        evaluate_codes.Config(
-            data_dir=data_dir, checkpoints=shelf, classifier=shelf / "digit-classifier",
-            edited=10, samples=2,
-        )
-    )  # fmt: skip
+    classifier = DrawingClassifier(DrawingClassifierConfig(mnist.NAMES))
+    checkpoint.save(checkpoints / "digit-classifier", classifier)
+    found = evaluate.evaluate_codes(
+        evaluate.Config(data_dir=data_dir, checkpoints=checkpoints, edited=10, samples=2)
+    )
     assert found["pictures"] == 30
-    assert set(found["edits"]) == set(codes_metrics.EDITS)
+    assert set(found["edits"]) == set(evaluate.EDITS)
     assert 0 < found["perplexity_over_k"] <= 1
     nats = found["nats_per_code"]
     assert nats["uniform"] == pytest.approx(np.log(6))
@@ -155,20 +243,20 @@ def test_a_resumed_prior_equals_the_unbroken_one_and_is_measured(data_dir, tmp_p
     assert found["completion"]["chance"] == 0.1
 
 
-def test_the_baseline_stands_beside_ours_if_it_saw_the_same_pictures(tmp_path):
+def test_a_baseline_of_another_kind_or_split_is_refused(tmp_path):
     path, row = tmp_path / "pythae.json", {"kind": "digits", "split": "valid", "steps": 5}
     path.write_text(json.dumps(row))
-    cfg = evaluate_codes.Config(pythae=path, split="valid")
-    assert evaluate_codes.baselines(cfg) == {"pythae": row}
-    assert evaluate_codes.baselines(replace(cfg, pythae=None)) == {}
+    cfg = evaluate.Config(pythae=path, split="valid")
+    assert evaluate.read_baselines(cfg) == {"pythae": row}
+    assert evaluate.read_baselines(replace(cfg, pythae=None)) == {}
     for other in (replace(cfg, kind="faces"), replace(cfg, split="test")):
         with pytest.raises(ValueError, match="was measured on digits, valid: give one of"):
-            evaluate_codes.evaluate_codes(other)
+            evaluate.evaluate_codes(other)
 
 
 def test_edits_that_are_the_same_on_pixels_have_no_error(data_dir):
     class Plain(VQVAE):
-        """One code a shade; decoding enlarges."""
+        """One code a grey level; decoding upsamples."""
 
         def encode(self, x):
             return (x[:, 0, ::4, ::4] * 5).round().long()
@@ -177,21 +265,21 @@ def test_edits_that_are_the_same_on_pixels_have_no_error(data_dir):
             return codes[:, None].repeat_interleave(4, 2).repeat_interleave(4, 3) / 5
 
     x = torch.from_numpy(mnist.load(data_dir, "test")[0])[:, None].float() / 255
-    found = codes_metrics.edits("digits", Plain(TINY), x, np.zeros(30, np.int64), None)
+    found = evaluate.compare_edits("digits", Plain(TINY), x, np.zeros(30, np.int64), None)
     assert {row["psnr"] for row in found.values()} == {100.0}
 
 
-def test_faces_are_shrunk_and_mirrored(data_dir):
-    images, labels = pictures.load("faces", data_dir, "train", 64)
+def test_faces_are_downsampled_and_mirrored(data_dir):
+    images, labels = dataset.load("faces", data_dir, "train", 64)
     assert images.shape[1:] == (3, 64, 64)
     assert not labels.any()
-    x = pictures.batch(images, "faces", 64, np.random.default_rng(0))
-    whole = torch.from_numpy(images).float() / 255
-    plain = (x[:, None] == whole).flatten(2).all(2).any(1)
-    turned = (x.flip(3)[:, None] == whole).flatten(2).all(2).any(1)
-    assert (plain | turned).all()
-    assert plain.any()
-    assert turned.any()
+    x = dataset.sample_images(images, "faces", 64, np.random.default_rng(0))
+    originals = torch.from_numpy(images).float() / 255
+    as_is = (x[:, None] == originals).flatten(2).all(2).any(1)
+    mirrored = (x.flip(3)[:, None] == originals).flatten(2).all(2).any(1)
+    assert (as_is | mirrored).all()
+    assert as_is.any()
+    assert mirrored.any()
 
 
 def test_missing_digits_say_what_to_do(tmp_path):

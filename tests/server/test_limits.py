@@ -14,7 +14,7 @@ from gradio.utils import get_upload_folder
 from benchmarks.serving import FACE
 from benchmarks.visitor import API, ask, client, send, upload, wait_for_event
 from tabs import model_cache
-from tabs.codes import tab as codes
+from tabs.codes import handlers as codes
 from tabs.face_photo import FacePhoto
 from tabs.inpaint import tab as inpaint
 from tabs.inpaint.render import Fills

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tabs import model_cache, permalink
-from tabs.codes import kinds as codes_kind
+from tabs.codes import handlers as codes
 from tabs.components import drawing_pad
 from tabs.inpaint import tab as inpaint
 from tabs.sketch import handlers as sketch
@@ -87,7 +87,7 @@ def test_codes_and_edits_are_restored():
     query = request(
         tab="codes", kind="digits", a=a, b=b, edits="shift 1 0 wrap\nflip y", label="3", seed="5"
     )
-    board, text, *_, label, _, kind, _, _, seed = codes_kind.from_link(query)
+    board, text, *_, label, _, kind, _, _, seed = codes.from_link(query)
     assert np.array_equal(np.ravel(board["first"]), rows)
     assert text == "shift 1 0 wrap\nflip y"
     assert board["chain"] == text.splitlines()
@@ -100,7 +100,7 @@ def test_codes_and_edits_are_restored():
     {"a": "00" * 49, "b": "00" * 49, "edits": "splice 99 x"},
 ])  # fmt: skip
 def test_invalid_codes_give_the_initial_board(query):
-    anew = codes_kind.from_link(request())
-    found = codes_kind.from_link(request(tab="codes", **query))
+    anew = codes.from_link(request())
+    found = codes.from_link(request(tab="codes", **query))
     assert found[0]["first"] == anew[0]["first"]
     assert found[1] == ""

@@ -1,6 +1,7 @@
 """The command line of the training scripts: defaults, recipes, overrides."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
@@ -58,3 +59,37 @@ def test_a_script_without_recipes_has_no_such_option(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         cli.parse(Config, {}, ["--recipe", "released"])
     assert "recipe" in capsys.readouterr().err
+
+
+@dataclass(frozen=True)
+class KindConfig:
+    """Settings whose recipes differ by kind."""
+
+    kind: Literal["small", "large"] = "small"
+    steps: int = 10
+
+
+KINDS = {"released": {"small": KindConfig("small", 20), "large": KindConfig("large", 30)}}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("--kind large", KindConfig("large")),
+        ("--recipe released", KindConfig("small", 20)),
+        ("--kind large --recipe released", KindConfig("large", 30)),
+        ("--recipe released --steps 3 --kind=large", KindConfig("large", 3)),
+    ],
+)
+def test_a_recipe_may_differ_by_kind_and_a_command_gives_its_settings(
+    line: str, expected: KindConfig
+):
+    assert cli.parse(KindConfig, KINDS, line.split()) == expected
+    command = cli.command("x.py", expected, KINDS)
+    assert cli.parse(KindConfig, KINDS, command.split()[2:]) == expected
+
+
+def test_an_unknown_kind_of_a_recipe_is_refused(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        cli.parse(KindConfig, KINDS, ["--recipe", "released", "--kind", "tiny"])
+    assert "tiny" in capsys.readouterr().err

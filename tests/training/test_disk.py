@@ -6,7 +6,6 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from models.hub import CheckpointError
 from tests.helpers.fake_datasets import write_mnist, write_quickdraw
 from tests.helpers.interrupted_runs import run_outputs
 from training import train_codes
-from training.codes import config as codes_plan
+from training.codes import config as codes_config
 from training.data import mnist, quickdraw
 from training.engine.run_state import load_state
 
@@ -38,10 +37,10 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config(data_dir: Path, run: Path) -> codes_plan.Config:
-    return codes_plan.Config(
+def config(data_dir: Path, run: Path) -> codes_config.Config:
+    return codes_config.Config(
         data_dir=data_dir, model=TINY, out_dir=run / "codes-digits", run_dir=run, steps=11,
-        batch_size=4, revive_every=2, least_use=0.5, log_every=1, save_every=2,
+        batch_size=4, restart_every=2, dead_threshold=0.5, log_every=1, save_every=2,
     )  # fmt: skip
 
 
@@ -65,8 +64,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def largest_file(monkeypatch: pytest.MonkeyPatch) -> Iterator[Give]:
     """How large a file may get: any user's full disk."""
-    # Else the bar's lines, which pytest keeps in a file, are the first that find no room.
-    monkeypatch.setattr(train_codes, "tqdm", partial(tqdm, disable=True))
+    # Otherwise the lines of the progress bar, which pytest captures in a file, exceed it first.
+    monkeypatch.setattr(train_codes, "tqdm", lambda **options: tqdm(**options | {"disable": True}))
     before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda size: resource.setrlimit(
         resource.RLIMIT_FSIZE, (before if size is None else size, hard)

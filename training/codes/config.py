@@ -1,119 +1,135 @@
-"""What `train_codes.py` trains: settings, losses, previews, the model card."""
+"""Settings and released recipes of `train_codes.py` and `train_codes_prior.py`; model cards."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from jaxtyping import Int64, UInt8
-from torch import Tensor
-from torch.nn import functional as F
+from models.codes.prior import CodesPriorConfig
+from models.codes.vqvae import VQVAEConfig
+from training.codes.dataset import CLASS_NAMES, Kind
+from training.engine.accelerator import Precision, Tracker
+from training.engine.cli import command, hardware
 
-from models.classifiers import AttributeClassifier
-from models.codes.vqvae import VQVAE, VQVAEConfig, VQVAEOutput
-from training.codes import dataset as pictures
-from training.codes.codebook import usage_loss, vq_loss
-from training.codes.dataset import Kind
-from training.engine.cli import hardware
-from training.engine.previews import save_rgb_grid
-from training.perceptual import perceptual_loss
-
-SIZES: dict[Kind, VQVAEConfig] = {
-    "digits": VQVAEConfig(28, 1, (32, 64), 2, 1, 64, 16, pictures.NAMES["digits"]),
-    "sketches": VQVAEConfig(64, 1, (32, 64, 96), 2, 3, 256, 16, pictures.NAMES["sketches"]),
+MODELS: dict[Kind, VQVAEConfig] = {
+    "digits": VQVAEConfig(28, 1, (32, 64), 2, 1, 64, 16, CLASS_NAMES["digits"]),
+    "sketches": VQVAEConfig(64, 1, (32, 64, 96), 2, 3, 256, 16, CLASS_NAMES["sketches"]),
     "faces": VQVAEConfig(64, 3, (64, 128), 2, 1, 512, 16),
 }
 
 
 @dataclass(frozen=True)
 class Config:
-    """What one run does; the same settings always give the same weights."""
+    """Settings of one VQ-VAE; the same settings always give the same weights."""
 
     kind: Kind = "digits"
+    """MNIST, Quick, Draw! or CelebA."""
     data_dir: Path = Path("data")
     """Folder that holds MNIST/, quickdraw/, celeba/."""
     model: VQVAEConfig | None = None
-    """The kind's own where None."""
+    """Network; that of the released checkpoint of this kind where None."""
     out_dir: Path | None = None
-    """checkpoints/codes-KIND where None."""
+    """Checkpoint folder; checkpoints/codes-KIND where None."""
     run_dir: Path | None = None
-    """runs/codes-KIND where None: resume state, metrics.jsonl, picture grids."""
+    """Resume state, metrics.jsonl, previews; runs/codes-KIND where None."""
     cache_dir: Path = Path("~/.cache/latent-studio")
     steps: int = 4_000
     batch_size: int = 64
+    """Images a step, over all processes together."""
     lr: float = 1e-3
+    """Peak of the learning rate."""
     beta: float = 0.25
-    """Weight of the commitment term."""
-    average: bool = True
-    """The codebook as moving averages; otherwise by its gradient."""
-    decay: float = 0.99
-    """Of those averages, a step."""
-    error_weight: float = 20.0
-    """Of the mean squared error, faces only: the others' reconstruction is a cross-entropy."""
+    """Weight of the commitment loss."""
+    ema_codebook: bool = True
+    """Whether the codebook is an exponential moving average; otherwise it follows its gradient."""
+    codebook_decay: float = 0.99
+    """Decay of that moving average, per step."""
+    mse_weight: float = 20.0
+    """Weight of the mean squared error, faces only; otherwise the reconstruction is nats/pixel."""
     perceptual_weight: float = 0.1
-    """Of the difference in the tutor's maps, faces only."""
-    tutor: Path = Path("checkpoints/perceptual-classifier")
-    """A classifier of faces; not read for other kinds."""
-    usage_weight: float = 0.005
-    """Of keeping all codes in use, per nat."""
-    softness: float = 1.0
-    """Of the assignments in that term, in units of the mean square distance to the codebook."""
-    revive_every: int = 100
-    """Steps between looks at codes that nobody uses, in the first 80 % of the run."""
-    least_use: float = 0.1
-    """Of the mean use: codes below are put elsewhere."""
+    """Weight of the perceptual loss, faces only."""
+    perceptual_classifier: Path = Path("checkpoints/perceptual-classifier")
+    """Attribute classifier of the perceptual loss, faces only."""
+    entropy_weight: float = 0.005
+    """Weight of log K - entropy of the mean soft assignment, per nat."""
+    entropy_temperature: float = 1.0
+    """Softness of these assignments, in units of the mean squared distance to the codebook."""
+    restart_every: int = 100
+    """Steps between restarts of dead codes, in the first 80 % of the run."""
+    dead_threshold: float = 0.1
+    """A code is dead if it is used less than this fraction of the mean."""
     seed: int = 0
     log_every: int = 50
     save_every: int = 500
+    """Steps between two checkpoints."""
+    precision: Precision = "auto"
+    """bfloat16 autocast: auto where the processor has it."""
+    tracker: Tracker = "none"
+    """Where metrics go besides metrics.jsonl."""
 
 
-def reconstruction(
-    cfg: Config, logits: Tensor, x: Tensor, tutor: AttributeClassifier | None
-) -> dict[str, Tensor]:
-    """Named terms: nats/pixel, or for faces squared error and what the tutor sees."""
-    if tutor is None:
-        return {"recon": F.binary_cross_entropy_with_logits(logits, x)}
-    drawn = logits.sigmoid()
-    terms = {"recon": cfg.error_weight * F.mse_loss(drawn, x)}
-    if cfg.perceptual_weight:
-        with torch.no_grad():
-            real = tutor(x).feature_maps
-        terms["perceptual"] = (
-            cfg.perceptual_weight * perceptual_loss(tutor(drawn).feature_maps, real).mean()
-        )
-    return terms
+@dataclass(frozen=True)
+class PriorConfig:
+    """Settings of one prior; the same settings and VQ-VAE always give the same weights."""
+
+    kind: Kind = "digits"
+    """MNIST, Quick, Draw! or CelebA."""
+    data_dir: Path = Path("data")
+    """Folder that holds MNIST/, quickdraw/, celeba/."""
+    vqvae_dir: Path | None = None
+    """Checkpoint of the VQ-VAE; checkpoints/codes-KIND where None."""
+    model: CodesPriorConfig = CodesPriorConfig()
+    """Network; num_codes, grid_size and class_names become those of the VQ-VAE."""
+    out_dir: Path | None = None
+    """Checkpoint folder; checkpoints/prior-KIND where None."""
+    run_dir: Path | None = None
+    """Resume state, metrics.jsonl, previews; runs/prior-KIND where None."""
+    cache_dir: Path = Path("~/.cache/latent-studio")
+    steps: int = 4_000
+    batch_size: int = 64
+    """Code grids a step, over all processes together."""
+    lr: float = 1e-3
+    """Peak of the learning rate."""
+    p_label_dropout: float = 0.1
+    """Probability that a grid is trained without its label, for classifier-free guidance."""
+    p_raster_order: float = 0.5
+    """Probability that a grid is read row by row; otherwise its order is a random permutation."""
+    seed: int = 0
+    log_every: int = 50
+    save_every: int = 500
+    """Steps between two checkpoints."""
+    precision: Precision = "auto"
+    """bfloat16 autocast: auto where the processor has it."""
+    tracker: Tracker = "none"
+    """Where metrics go besides metrics.jsonl."""
 
 
-def terms_of(
-    cfg: Config, model: VQVAE, x: Tensor, tutor: AttributeClassifier | None = None
-) -> tuple[dict[str, Tensor], VQVAEOutput]:
-    """Named terms, the loss among them, and what came out."""
-    out = model(x)
-    terms = reconstruction(cfg, out.logits, x, tutor) | vq_loss(out, cfg.beta)
-    if cfg.average:
-        del terms["codebook"]
-    loss = sum(terms.values())
-    terms["usage"] = usage_loss(out.z_e, model.codebook, cfg.softness)
-    return {"loss": loss + cfg.usage_weight * terms["usage"]} | terms, out
+VQVAE_STEPS: dict[Kind, int] = {"digits": 4_000, "sketches": 4_000, "faces": 4_000}
+PRIOR_STEPS: dict[Kind, int] = {"digits": 4_000, "sketches": 4_500, "faces": 3_000}
+PRIOR_BATCH: dict[Kind, int] = {"digits": 64, "sketches": 64, "faces": 32}
+# --recipe -> --kind -> the settings of the shipped checkpoint
+RECIPES = {"released": {kind: Config(kind, steps=steps) for kind, steps in VQVAE_STEPS.items()}}
+PRIOR_RECIPES = {
+    "released": {
+        kind: PriorConfig(kind, steps=steps, batch_size=PRIOR_BATCH[kind])
+        for kind, steps in PRIOR_STEPS.items()
+    }
+}
+# What of a run changes nothing of its result.
+IGNORED = {"data_dir", "out_dir", "run_dir", "cache_dir", "perceptual_classifier", "tracker"}
+PRIOR_IGNORED = {"data_dir", "vqvae_dir", "out_dir", "run_dir", "cache_dir", "tracker"}
 
 
-@torch.inference_mode()
-def uses(
-    model: VQVAE, images: UInt8[np.ndarray, "n c h w"], device: torch.device
-) -> Int64[Tensor, " k"]:
-    """How often each code serves in the first 10,000 pictures."""
-    parts = torch.from_numpy(images[:10_000]).split(256)
-    codes = torch.cat([model.encode(part.to(device).float() / 255) for part in parts])
-    return torch.bincount(codes.flatten(), minlength=model.config.num_codes)
-
-
-@torch.inference_mode()
-def preview(model: VQVAE, x: Tensor, path: Path) -> None:
-    """A grid: pictures, and what their codes decode to."""
-    some = x[:12].float().cpu().contiguous()
-    again = model.decode(model.encode(x[:12].float())).cpu()
-    rows = [part.expand(-1, 3, -1, -1) for part in (some, again)]
-    save_rgb_grid(path, rows)
+def with_folders(cfg: Config | PriorConfig) -> Config | PriorConfig:
+    """The settings with the kind's folders in place of None."""
+    stem = "codes" if isinstance(cfg, Config) else "prior"
+    name = f"{stem}-{cfg.kind}"
+    cfg = replace(
+        cfg,
+        out_dir=cfg.out_dir or Path("checkpoints", name),
+        run_dir=cfg.run_dir or Path("runs", name),
+    )
+    if isinstance(cfg, PriorConfig) and cfg.vqvae_dir is None:
+        cfg = replace(cfg, vqvae_dir=Path("checkpoints", f"codes-{cfg.kind}"))
+    return cfg
 
 
 DATA: dict[Kind, str] = {
@@ -124,7 +140,7 @@ DATA: dict[Kind, str] = {
 
 
 def header(kind: Kind, tag: str) -> str:
-    """What the Hub reads of a card."""
+    """The metadata that the Hub reads of a model card."""
     faces = kind == "faces"
     licence = "other\nlicense_name: celeba-non-commercial-research" if faces else "cc-by-4.0"
     return f"""---
@@ -135,30 +151,35 @@ tags: [{tag}, {kind}]
 
 
 def card(cfg: Config, steps: int, seconds: float) -> str:
-    """The model card: what made these weights, and what they are for."""
+    """The model card of a VQ-VAE: its data, the command that makes it, its last run."""
+    needs = ""
+    if cfg.kind == "faces" and cfg.perceptual_weight:
+        needs = "\n- Needs first: `python training/train_classifier.py --recipe "
+        needs += "perceptual-classifier` (perceptual loss)."
     return f"""{header(cfg.kind, "vq-vae")}
 # Latent Studio: codes of {cfg.kind}
 
-A VQ-VAE: pictures as grids of codes, and back.
+A VQ-VAE (van den Oord et al. 2017): encodes {cfg.kind} as grids of discrete codes and decodes them.
 
 - Data: {DATA[cfg.kind]}.
-- Command: `python training/train_codes.py --kind {cfg.kind} --steps {cfg.steps} --seed {cfg.seed}`
-- Last run: {steps} steps of {cfg.batch_size} pictures, {seconds / 60:.0f} minutes.
+- Command: `{command("training/train_codes.py", cfg, RECIPES, IGNORED)}`{needs}
+- Run: {steps:,} steps of {cfg.batch_size} images, seed {cfg.seed}, {seconds / 60:.0f} minutes.
 - Hardware: {hardware()}.
 - Figures: metrics.json.
 """
 
 
-def prior_card(kind: Kind, command: str, run: str) -> str:
-    """The card of a prior, from its command's options and a sentence on its last run."""
-    return f"""{header(kind, "autoregressive")}
-# Latent Studio: prior over codes of {kind}
+def prior_card(cfg: PriorConfig, steps: int, seconds: float) -> str:
+    """The model card of a prior: its data, the command that makes it, its last run."""
+    return f"""{header(cfg.kind, "autoregressive")}
+# Latent Studio: prior over codes of {cfg.kind}
 
-A transformer that draws grids of codes cell by cell, in any order of the cells, or completes them.
+An autoregressive transformer over the cells in any order: samples code grids of `codes-{cfg.kind}`
+or completes masked ones.
 
-- Data: {DATA[kind]}, as the codes of `codes-{kind}`.
-- Command: `python training/train_codes_prior.py {command}`
-- Last run: {run}.
+- Data: {DATA[cfg.kind]}, as the codes of `codes-{cfg.kind}`.
+- Command: `{command("training/train_codes_prior.py", cfg, PRIOR_RECIPES, PRIOR_IGNORED)}`
+- Run: {steps:,} steps of {cfg.batch_size} grids, seed {cfg.seed}, {seconds / 60:.0f} minutes.
 - Hardware: {hardware()}.
-- Figures: metrics.json of `codes-{kind}`.
+- Figures: metrics.json of `codes-{cfg.kind}`.
 """

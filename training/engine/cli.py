@@ -30,7 +30,8 @@ def restart_with_fast_allocator() -> None:
 def parse(config: Any, recipes: Mapping[str, Any], args: Sequence[str]) -> Any:
     """The settings that a command line asks for: the defaults of `config`, overridden by flags.
 
-    `--recipe NAME` starts from one of the `recipes` instead of from the defaults.
+    `--recipe NAME` starts from one of the `recipes` instead of from the defaults. A recipe is such
+    settings, or a mapping from each `--kind` to its own.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     rest, description, default = list(args), None, None
@@ -38,6 +39,10 @@ def parse(config: Any, recipes: Mapping[str, Any], args: Sequence[str]) -> Any:
         parser.add_argument("--recipe", choices=recipes)
         options, rest = parser.parse_known_args(rest)
         default = recipes.get(options.recipe)
+        if isinstance(default, Mapping):
+            kinds = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+            kinds.add_argument("--kind", choices=default, default=next(iter(default)))
+            default = default[kinds.parse_known_args(rest)[0].kind]
         names = ", ".join(recipes)
         description = f"{config.__doc__}\n\n--recipe NAME starts from a released one: {names}."
     return tyro.cli(config, args=rest, default=default, description=description)
@@ -68,7 +73,13 @@ def command(
 
     Fields named in `ignored` (paths) are left out.
     """
-    starts = {f"--recipe {name}": recipe for name, recipe in recipes.items()} | {"": type(cfg)()}
+    starts = {}
+    for name, recipe in recipes.items():
+        if isinstance(recipe, Mapping):
+            starts |= {f"--kind {kind} --recipe {name}": each for kind, each in recipe.items()}
+        else:
+            starts[f"--recipe {name}"] = recipe
+    starts[""] = type(cfg)()
     flags = {start: _flags(cfg, base, ignored) for start, base in starts.items()}
     nearest = min(flags, key=lambda start: len(flags[start]))
     return " ".join(["python", script, *filter(None, [nearest]), *flags[nearest]])

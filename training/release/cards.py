@@ -37,7 +37,7 @@ FIGURES = {
         ("reconstruction.psnr", "psnr", "PSNR of reconstructions, dB"),
         ("perplexity_over_k", "perplexity", "code perplexity / number of codes"),
         ("nats_per_code.prior", "cross-entropy", "negative log-likelihood of the prior, nats/code"),
-        ("samples.read_as_asked", "accuracy", "class accuracy of the prior's samples"),
+        ("samples.class_accuracy", "accuracy", "class accuracy of the prior's samples"),
     ],
 }
 DATA = {

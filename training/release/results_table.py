@@ -250,18 +250,18 @@ def codes_table(found: dict[str, Metrics]) -> str:
             f"{edit}: edited codes against edited pixels, PSNR, dB",
             lambda m, edit=edit: f"{m['edits'][edit]['psnr']:.1f}",
         )
-    row("classified correctly, no edit", lambda m: f"{m['read']:.1%}")
+    row("classified correctly, no edit", lambda m: f"{m['class_accuracy']:.1%}")
     for edit in edits:
         row(
             f"classified correctly after {edit}: codes / pixels",
-            lambda m, edit=edit: (
-                f"{m['edits'][edit]['read_codes']:.1%} / {m['edits'][edit]['read_pixels']:.1%}"
+            lambda m, edit=edit: " / ".join(
+                f"{m['edits'][edit][f'accuracy_{by}']:.1%}" for by in ("codes", "pixels")
             ),
         )
-    row("samples: class accuracy", lambda m: f"{m['samples']['read_as_asked']:.1%}")
+    row("samples: class accuracy", lambda m: f"{m['samples']['class_accuracy']:.1%}")
     row("samples: Fréchet distance", lambda m: f"{m['samples']['frechet']:.2f}")
     row("the same, a VAE's samples", lambda m: f"{m['vae']['frechet']:.2f}")
-    for key, name in (("completed", "completed"), ("halves", "alone"), ("chance", "chance")):
+    for key, name in (("completed", "completed"), ("partial", "alone"), ("chance", "chance")):
         row(
             f"upper half, {name}: classified correctly",
             lambda m, key=key: f"{m['completion'][key]:.1%}",
