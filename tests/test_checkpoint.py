@@ -258,7 +258,7 @@ def test_a_changed_config_is_refused(folder: Path):
 
 
 def test_missing_files_say_what_to_do(folder: Path, tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"python training/train_sketch\.py"):
+    with pytest.raises(FileNotFoundError, match=r"train it \(docs/training\.md"):
         checkpoint.load("sketch-small", tmp_path)
     with pytest.raises(FileNotFoundError, match="name holds 'sketch'"):
         checkpoint.load("nothing", tmp_path)

@@ -17,8 +17,8 @@ from training.inpaint.dataset import FaceBatch
 from training.inpaint.discriminator import Discriminator
 
 DISCRIMINATOR_CHANNELS = (64, 96, 160)
+# Settings that a resumed run may change.
 IGNORED = {"data_dir", "out_dir", "run_dir", "cache_dir", "classifiers", "init", "tracker"}
-"""Settings that a resumed run may change."""
 
 
 @dataclass(frozen=True)

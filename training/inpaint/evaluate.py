@@ -31,8 +31,8 @@ LOWER_FACE, MOUTH = Region(38, 12, 64, 52), Region(50, 21, 64, 45)
 Pictures = UInt8[np.ndarray, "n h w 3"]
 Masks = Bool[np.ndarray, "n h w"]  # True in the hole
 Attributes = Int64[np.ndarray, "n 2"]  # smile and glasses, each OFF, ON or UNKNOWN
+# Fills the holes of faces; the last argument is a seed.
 Method = Callable[[Pictures, Masks, Attributes, int], Pictures]
-"""Fills the holes of faces; the last argument is a seed."""
 
 
 @dataclass(frozen=True)
