@@ -97,7 +97,7 @@ def test_edits_of_codes_are_restored(visit):
     first = visit(tab="codes")
     page = first.page
     page.locator("#codes-kind").get_by_label("sketches").click()
-    page.get_by_text("8x8 codes out of").wait_for()
+    page.get_by_text("8x8 codes from a codebook of").wait_for()
     page.get_by_title("Shift right").click()
     chain = "document.querySelector('#codes-chain textarea').value === 'shift 1 0 wrap'"
     page.wait_for_function(chain)

@@ -66,7 +66,7 @@ class Studio(BrowserPage):
     def _note(self, request):
         if "/queue/join" in request.url:
             data = json.loads(request.post_data)["data"]
-            if data and isinstance(data[0], dict) and "strokes" in data[0]:
+            if data and isinstance(data[0], dict) and "erase" in data[0]:  # the pad, no face
                 self.sent.append(data[0])
                 self.labels.append(data[1])
 
