@@ -30,6 +30,7 @@ MODULES = {
     "codes": "models.codes.vqvae",
     "prior": "models.codes.prior",
     "classifier": "models.classifiers",
+    "digits": "models.digits.families",
 }  # the kind of a checkpoint (its name's first word, or "classifier") -> module with its MODELS
 CONFIG, WEIGHTS, BACKUP = "config.json", "model.safetensors", "model.safetensors.old"
 

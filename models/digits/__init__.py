@@ -1,0 +1,1 @@
+"""Six families of generative models of handwritten digits, with one interface."""
