@@ -92,11 +92,16 @@ class CVAE(DigitModel):
         """Logits of the pixels."""
         return self.decoder(torch.cat([z, self.label_embed(labels).to(z)], 1)).float()
 
-    def forward(self, x: Float[Tensor, "b 1 28 28"], labels: Int64[Tensor, " b"]) -> CVAEOutput:
-        """Training pass: encode, draw one z, decode."""
+    def forward(
+        self,
+        x: Float[Tensor, "b 1 28 28"],
+        labels: Int64[Tensor, " b"],
+        noise: Float[Tensor, "b z"] | None = None,
+    ) -> CVAEOutput:
+        """Training pass: encode, draw one z (of this standard normal noise, if given), decode."""
         h = self.encoder(x)
         posterior = self._posterior(h, labels)
-        logits = self.decode_logits(posterior.sample(), labels)
+        logits = self.decode_logits(posterior.sample(noise), labels)
         return CVAEOutput(logits, posterior, self.prior(labels), self.label_head(h).float())
 
     @torch.no_grad()

@@ -29,6 +29,23 @@ from models.distributions import DiagonalGaussian
 CHUNK = 256  # pictures evaluated at a time
 
 
+def quadrant_mask(observed: int) -> Bool[Tensor, "28 28"]:
+    """True where pixels are hidden when 0 to 3 quadrants are observed, as in Sohn et al. 2015.
+
+    1: the lower left; 2: the left half; 3: all but the upper right.
+    """
+    half, hidden = SIDE // 2, torch.ones(SIDE, SIDE, dtype=torch.bool)
+    if observed not in range(4):
+        raise ValueError(f"observed must be 0, 1, 2 or 3 quadrants, not {observed!r}")
+    if observed == 1:
+        hidden[half:, :half] = False
+    if observed >= 2:
+        hidden[:, :half] = False
+    if observed == 3:
+        hidden[half:] = False
+    return hidden
+
+
 @dataclass(frozen=True)
 class HierarchicalVAEConfig:
     """Rebuilds the network; saved beside the weights."""
@@ -163,11 +180,14 @@ class HierarchicalVAE(DigitModel):
         return self.out(h).float(), found
 
     def forward(
-        self, x: Float[Tensor, "b 1 28 28"], hole: Float[Tensor, "b 1 28 28"]
+        self,
+        x: Float[Tensor, "b 1 28 28"],
+        hole: Float[Tensor, "b 1 28 28"],
+        noise: Float[Tensor, "b z"],
     ) -> HierarchicalOutput:
         """Training pass; `hole` is 1 where pixels are hidden from the prior and the decoder."""
-        noise = [torch.randn(len(x), size, device=x.device) for size in self._sizes()]
-        logits, found = self._descend(x, x * (1 - hole), hole, noise, len(noise))
+        parts = list(noise.split(self._sizes(), 1))
+        logits, found = self._descend(x, x * (1 - hole), hole, parts, len(parts))
         return HierarchicalOutput(logits, torch.stack([q.kl(p) for _, p, q in found], 1))
 
     @torch.no_grad()

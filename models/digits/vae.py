@@ -78,10 +78,12 @@ class VAE(DigitModel):
         mu, logvar = self.head(self.encoder(x)).float().chunk(2, 1)
         return DiagonalGaussian(mu, logvar.clamp(-12, 8))
 
-    def forward(self, x: Float[Tensor, "b 1 28 28"]) -> VAEOutput:
-        """Training pass: encode, draw one z, decode."""
+    def forward(
+        self, x: Float[Tensor, "b 1 28 28"], noise: Float[Tensor, "b z"] | None = None
+    ) -> VAEOutput:
+        """Training pass: encode, draw one z (of this standard normal noise, if given), decode."""
         posterior = self.posterior(x)
-        return VAEOutput(self.decoder(posterior.sample()).float(), posterior)
+        return VAEOutput(self.decoder(posterior.sample(noise)).float(), posterior)
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Float[Tensor, "b z"]:

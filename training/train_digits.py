@@ -1,0 +1,145 @@
+"""Train a model of digits: `python training/train_digits.py --recipe digits-vae --data-dir DIR`.
+
+Six families; `--recipe` starts from the settings of a released checkpoint. Stop it in any way and
+start the same command again: it goes on as if it had never stopped.
+"""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from models import checkpoint
+from models.digits.vq import VQ
+from training.data import mnist
+from training.digits import losses
+from training.digits.config import OBJECTIVES, RELEASED, Config, make_model
+from training.digits.dataset import DigitDataset
+from training.digits.discriminator import Discriminator
+from training.digits.recording import Recorder, card
+from training.engine.cli import has_fast_bfloat16, run
+from training.engine.run_state import Resume, run_lock
+from training.engine.schedules import EMA, warmup_cosine
+
+PATHS = {"data_dir", "out_dir", "run_dir", "vqvae_dir", "prior_dir"}
+
+
+def main(cfg: Config) -> None:
+    """Train, resume, save; only the main process writes."""
+    bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and has_fast_bfloat16())
+    acc = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=not torch.cuda.is_available())
+    if cfg.batch_size % acc.num_processes:
+        raise ValueError(
+            f"--batch-size {cfg.batch_size} cannot be shared by {acc.num_processes} processes: "
+            "choose a multiple"
+        )
+    folders = (
+        cfg.run_dir or Path("runs") / cfg.checkpoint,
+        cfg.out_dir or Path("checkpoints") / cfg.checkpoint,
+    )
+    train = {"gan": train_gan, "vq": join_vq}.get(cfg.family, train_by_gradient)
+    with run_lock(*folders) if acc.is_main_process else nullcontext():
+        train(cfg, acc, folders)
+    acc.wait_for_everyone()
+
+
+def train_by_gradient(cfg: Config, acc: Accelerator, folders: tuple[Path, Path]) -> None:
+    """Every family with one network and one loss: autoencoder, VAEs, diffusion."""
+    data = mnist.load(cfg.data_dir, "train")
+    dataset, objective = DigitDataset(*data, cfg.seed), OBJECTIVES[cfg.family]
+    torch.manual_seed(cfg.seed)
+    model = make_model(cfg).to(acc.device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), cfg.lr, (0.9, 0.99), weight_decay=cfg.weight_decay, fused=True
+    )
+    ema = EMA(model)
+    resume = Resume(folders[0], cfg, PATHS, {"model": model, "optimizer": optimizer, "ema": ema})
+    start, seconds = resume.load()
+    recorder = Recorder(cfg, folders, data, (start, seconds)) if acc.is_main_process else None
+    network = acc.prepare(model)
+
+    for step in range(start, cfg.steps):
+        batch = dataset.batch(
+            step, cfg.batch_size, acc.device, acc.process_index, acc.num_processes
+        )
+        with acc.autocast():
+            terms = objective(cfg, network, model, batch, step)
+        optimizer.zero_grad(set_to_none=True)
+        acc.backward(terms["loss"])
+        acc.clip_grad_norm_(model.parameters(), cfg.clip)
+        for group in optimizer.param_groups:
+            group["lr"] = warmup_cosine(step, cfg.steps, cfg.lr)
+        optimizer.step()
+        ema.update(model, step, cfg.ema_decay)
+        if recorder:
+            recorder.after_step(step + 1, terms, model, ema, resume)
+
+
+def train_gan(cfg: Config, acc: Accelerator, folders: tuple[Path, Path]) -> None:
+    """Discriminator and generator in turn, one step each; the checkpoint holds the generator."""
+    data = mnist.load(cfg.data_dir, "train")
+    dataset = DigitDataset(*data, cfg.seed)
+    torch.manual_seed(cfg.seed)
+    model = make_model(cfg).to(acc.device, memory_format=torch.channels_last)
+    critic = Discriminator(cfg.discriminator_width)
+    critic = critic.to(acc.device, memory_format=torch.channels_last)
+    betas = (0.0, 0.99)
+    optimizer = torch.optim.AdamW(model.parameters(), cfg.lr, betas, weight_decay=0.0, fused=True)
+    critic_optimizer = torch.optim.AdamW(
+        critic.parameters(), cfg.discriminator_lr, betas, weight_decay=0.0, fused=True
+    )
+    ema = EMA(model)
+    parts = {"model": model, "critic": critic, "optimizer": optimizer, "ema": ema}
+    parts["critic_optimizer"] = critic_optimizer
+    resume = Resume(folders[0], cfg, PATHS, parts)
+    start, seconds = resume.load()
+    recorder = Recorder(cfg, folders, data, (start, seconds)) if acc.is_main_process else None
+    generator, discriminator = acc.prepare(model, critic)
+
+    for step in range(start, cfg.steps):
+        batch = dataset.batch(
+            step, cfg.batch_size, acc.device, acc.process_index, acc.num_processes
+        )
+        z = batch.noise.normal(model.config.latent_dim)
+        fake_labels = batch.noise.integers(len(mnist.NAMES))
+        for group, peak in zip(
+            optimizer.param_groups + critic_optimizer.param_groups,
+            (cfg.lr, cfg.discriminator_lr),
+            strict=True,
+        ):
+            group["lr"] = warmup_cosine(step, cfg.steps, peak)
+
+        with acc.autocast():
+            fake = generator(z, fake_labels).sigmoid()
+            real_logits = discriminator(batch.x, batch.labels)
+            fake_logits = discriminator(fake.detach(), fake_labels)
+            critic_loss = losses.discriminator_loss(real_logits, fake_logits)
+        terms = {"discriminator": critic_loss}
+        if step % cfg.r1_every == 0:
+            penalty = losses.r1_penalty(discriminator, batch.x, batch.labels)
+            critic_loss = critic_loss + 0.5 * cfg.r1_weight * cfg.r1_every * penalty
+        critic_optimizer.zero_grad(set_to_none=True)
+        acc.backward(critic_loss)
+        critic_optimizer.step()
+
+        with acc.autocast():
+            generator_loss = losses.generator_loss(discriminator(fake, fake_labels))
+        optimizer.zero_grad(set_to_none=True)
+        acc.backward(generator_loss)
+        optimizer.step()
+        ema.update(model, step, cfg.ema_decay)
+        if recorder:
+            terms = {"generator": generator_loss} | terms
+            recorder.after_step(step + 1, terms, model, ema, resume)
+
+
+def join_vq(cfg: Config, acc: Accelerator, folders: tuple[Path, Path]) -> None:
+    """No training: the codebook and the prior of the Codes demo, joined in one checkpoint."""
+    model = VQ.from_networks(checkpoint.load(cfg.vqvae_dir), checkpoint.load(cfg.prior_dir))
+    if acc.is_main_process:
+        checkpoint.save(folders[1], model, card=card(cfg, 0, 0.0))
+
+
+if __name__ == "__main__":
+    run(main, Config, RELEASED)
