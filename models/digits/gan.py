@@ -55,7 +55,7 @@ class GAN(DigitModel):
             ConditionalBlock(2 * c.width, condition) for _ in range(c.depth)
         )
         self.up = nn.Sequential(
-            nn.SiLU(), nn.Conv2d(2 * c.width, 4 * c.width, 3, padding=1), nn.PixelShuffle(2)
+            nn.SiLU(), nn.Conv2d(2 * c.width, 4 * c.width, 1), nn.PixelShuffle(2)
         )
         self.fine = nn.ModuleList(ConditionalBlock(c.width, condition) for _ in range(c.depth))
         self.out = nn.Sequential(

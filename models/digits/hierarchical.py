@@ -72,11 +72,13 @@ class HierarchicalOutput(NamedTuple):
 class Pyramid(nn.Module):
     """Features of a picture and its mask at 14x14 and at 7x7."""
 
-    def __init__(self, widths: tuple[int, int]):
+    def __init__(self, widths: tuple[int, int], depth: int):
         super().__init__()
         w1, w2 = widths
-        self.fine = nn.Sequential(nn.Conv2d(2, w1, 4, 2, 1), ResBlock(w1))
-        self.coarse = nn.Sequential(nn.SiLU(), nn.Conv2d(w1, w2, 4, 2, 1), ResBlock(w2))
+        self.fine = nn.Sequential(nn.Conv2d(2, w1, 4, 2, 1), *(ResBlock(w1) for _ in range(depth)))
+        self.coarse = nn.Sequential(
+            nn.SiLU(), nn.Conv2d(w1, w2, 4, 2, 1), *(ResBlock(w2) for _ in range(depth))
+        )
 
     def forward(self, x: Float[Tensor, "b 1 28 28"], hole: Float[Tensor, "b 1 28 28"]):
         """(b, w2, 7, 7) and (b, w1, 14, 14)."""
@@ -95,7 +97,7 @@ class Group(nn.Module):
             nn.Conv2d(width, width + 2 * channels, 1),
         )  # fmt: skip
         self.posterior = nn.Sequential(
-            nn.SiLU(), nn.Conv2d(2 * width, width, 3, padding=1), nn.SiLU(),
+            nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
             nn.Conv2d(width, 2 * channels, 1),
         )  # fmt: skip
         self.project = nn.Conv2d(channels, width, 1)
@@ -108,7 +110,7 @@ class Group(nn.Module):
 
     def q(self, h: Tensor, features: Tensor) -> DiagonalGaussian:
         """q(z | x, what is above), flattened."""
-        return self._gaussian(self.posterior(torch.cat([h, features.to(h)], 1)))
+        return self._gaussian(self.posterior(h + features))
 
     @staticmethod
     def _gaussian(parameters: Tensor) -> DiagonalGaussian:
@@ -134,8 +136,8 @@ class HierarchicalVAE(DigitModel):
         super().__init__()
         self.config = c = config or HierarchicalVAEConfig()
         (w1, w2), (n2, n1), (c2, c1) = c.widths, c.groups, c.channels
-        self.inference = Pyramid(c.widths)
-        self.condition = Pyramid(c.widths)
+        self.inference = Pyramid(c.widths, 1)
+        self.condition = Pyramid(c.widths, 0)
         self.top = nn.Parameter(torch.zeros(1, w2, 7, 7))
         self.coarse = nn.ModuleList(Group(w2, c2) for _ in range(n2))
         self.up = nn.Sequential(nn.SiLU(), nn.Conv2d(w2, 4 * w1, 1), nn.PixelShuffle(2))

@@ -48,7 +48,7 @@ class ConvDecoder(nn.Module):
             nn.Conv2d(GRID_CHANNELS, 2 * width, 3, padding=1),
             *(ResBlock(2 * width) for _ in range(depth)),
             nn.SiLU(),
-            nn.Conv2d(2 * width, 4 * width, 3, padding=1),
+            nn.Conv2d(2 * width, 4 * width, 1),
             nn.PixelShuffle(2),
             *(ResBlock(width) for _ in range(depth)),
             nn.SiLU(),

@@ -117,11 +117,11 @@ LATENT2 = Config(
     lr=1e-3,
     save_every=2_000,
 )
-DENSE2 = VAEConfig("dense", latent_dim=2, width=96, features=32)
-CONV2 = VAEConfig("conv", latent_dim=2, width=16, depth=0, features=64)
+DENSE2 = VAEConfig("dense", latent_dim=2, width=64, features=32)
+CONV2 = VAEConfig("conv", latent_dim=2, width=16, depth=0, features=32)
 LATENT2_NETWORKS = {"dense": DENSE2, "conv": CONV2}
 RECIPES: tuple[Config, ...] = (
-    Config("ae", steps=6_000, batch_size=128),
+    Config("ae", network=AutoencoderConfig(depth=0), steps=6_000),
     Config("vae", steps=20_000, batch_size=128, lr=1.5e-3, binarize=True, beta_warmup=2_000),
     Config("hvae", steps=16_000, batch_size=96, lr=2e-3, beta_warmup=3_000),
     Config("cvae", steps=12_000, batch_size=128),
@@ -138,7 +138,7 @@ RECIPES: tuple[Config, ...] = (
         LATENT2,
         family="ae",
         name="digits-latent2-ae",
-        network=AutoencoderConfig(latent_dim=2, width=16, depth=0, features=64),
+        network=AutoencoderConfig(latent_dim=2, width=16, depth=0, features=32),
     ),
 )
 RELEASED = {recipe.checkpoint: recipe for recipe in RECIPES}

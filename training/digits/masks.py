@@ -17,7 +17,7 @@ def sample_masks(noise: Noise) -> Float[Tensor, "b 1 28 28"]:
     """A mask for each picture of a batch, 1 where pixels are hidden."""
     kind_u, *rectangle_u = noise.uniform(5).unbind(1)
     bounds = torch.tensor(P_KINDS, device=kind_u.device).cumsum(0)[:-1]
-    kinds = torch.bucketize(kind_u, bounds, right=True)
+    kinds = torch.bucketize(kind_u.contiguous(), bounds, right=True)
     fixed = torch.stack([quadrant_mask(n) for n in range(4)]).float().to(kind_u.device)
     least, most = RECTANGLE_PX
     height, width = ((least + u * (most - least)).floor() for u in rectangle_u[:2])
