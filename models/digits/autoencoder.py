@@ -70,7 +70,7 @@ class Autoencoder(DigitModel):
         return self.decoder(z.to(self.device)).sigmoid()
 
     def _sample(
-        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float, seed: int
+        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float | int, seed: int
     ) -> Tensor:
         noise = temperature * standard_normal(count, self.config.latent_dim, seed=seed)
         return self.decode(self.class_density.sample(labels, noise.to(self.device)))
@@ -78,7 +78,7 @@ class Autoencoder(DigitModel):
     def _reconstruct(self, images: Tensor) -> Tensor:
         return self(images).logits.sigmoid()
 
-    def _denoise(self, images: Tensor, sigma: float, seed: int) -> Tensor:
+    def _denoise(self, images: Tensor, sigma: float | int, seed: int) -> Tensor:
         return self._fit(images, images.clamp(0, 1), sigma**-2)
 
     def _inpaint(self, images: Tensor, hole: Bool[Tensor, "28 28"], seed: int) -> Tensor:

@@ -7,6 +7,7 @@ CPU from an explicit seed, row by row: sample i depends on the seed and i, never
 import math
 from numbers import Real
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ CLASSES = 10
 MAX_COUNT = 256  # samples of one call
 MAX_TEMPERATURE = 10.0
 MAX_SEED = 2**32 - 1
+LABEL_STREAM, NOISE_STREAM = 1_000_000, 1_000_001  # of random labels, of `add_noise`
 
 
 class DigitModel(nn.Module):
@@ -34,7 +36,11 @@ class DigitModel(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, count: int = 16, label: int | None = None, temperature: float = 1.0, seed: int = 0
+        self,
+        count: int = 16,
+        label: int | None = None,
+        temperature: float | int = 1.0,
+        seed: int = 0,
     ) -> Float[Tensor, "n 1 28 28"]:
         """`count` new digits of class `label`, or of any class where it is None.
 
@@ -52,7 +58,7 @@ class DigitModel(nn.Module):
 
     @torch.no_grad()
     def denoise(
-        self, images: Tensor, sigma: float = 0.5, seed: int = 0
+        self, images: Tensor, sigma: float | int = 0.5, seed: int = 0
     ) -> Float[Tensor, "b 1 28 28"]:
         """Estimates of clean digits from `images` = clean + `sigma` * standard normal noise.
 
@@ -85,14 +91,14 @@ class DigitModel(nn.Module):
         return random_labels(count, seed).to(self.device)
 
     def _sample(
-        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float, seed: int
+        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float | int, seed: int
     ) -> Tensor:
         raise NotImplementedError
 
     def _reconstruct(self, images: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def _denoise(self, images: Tensor, sigma: float, seed: int) -> Tensor:
+    def _denoise(self, images: Tensor, sigma: float | int, seed: int) -> Tensor:
         raise NotImplementedError
 
     def _inpaint(self, images: Tensor, hole: Bool[Tensor, "28 28"], seed: int) -> Tensor:
@@ -101,28 +107,36 @@ class DigitModel(nn.Module):
 
 def standard_normal(count: int, *shape: int, seed: int, stream: int = 0) -> Tensor:
     """Noise (count, *shape) on the CPU; `stream` numbers independent draws of one seed."""
-    generator = torch.Generator().manual_seed((stream << 32) + seed)
+    generator = seeded_generator(seed, stream)
     return torch.stack([torch.randn(shape, generator=generator) for _ in range(count)])
 
 
 def random_labels(count: int, seed: int) -> Int64[Tensor, " n"]:
     """A uniformly drawn class for each sample."""
-    generator = torch.Generator().manual_seed((1 << 60) + seed)
-    return torch.randint(CLASSES, (count,), generator=generator)
+    return torch.randint(CLASSES, (count,), generator=seeded_generator(seed, LABEL_STREAM))
+
+
+def seeded_generator(seed: int, stream: int) -> torch.Generator:
+    """A generator on the CPU for one of the independent streams of a seed.
+
+    The two are hashed: torch's generator reads no more than 32 bits of what it is seeded with.
+    """
+    state = np.random.SeedSequence((seed, stream)).generate_state(1)
+    return torch.Generator().manual_seed(int(state[0]))
 
 
 def add_noise(
-    images: Float[Tensor, "b 1 28 28"], sigma: float, seed: int = 0
+    images: Float[Tensor, "b 1 28 28"], sigma: float | int, seed: int = 0
 ) -> Float[Tensor, "b 1 28 28"]:
     """images + sigma * standard normal noise, not clipped: what `denoise` takes."""
     validate_images(images)
     validate_sigma(sigma)
     validate_seed(seed)
-    noise = standard_normal(len(images), 1, SIDE, SIDE, seed=seed, stream=7)
+    noise = standard_normal(len(images), 1, SIDE, SIDE, seed=seed, stream=NOISE_STREAM)
     return images + sigma * noise.to(images.device)
 
 
-def validate_sampling(count: int, label: int | None, temperature: float, seed: int) -> None:
+def validate_sampling(count: int, label: int | None, temperature: float | int, seed: int) -> None:
     """ValueError for arguments of `sample` that are out of range."""
     if not is_integer(count) or not 1 <= count <= MAX_COUNT:
         raise ValueError(f"count must be an integer from 1 to {MAX_COUNT}, not {count!r}")
@@ -141,7 +155,7 @@ def validate_seed(seed: int) -> None:
         raise ValueError(f"seed must be an integer from 0 to {MAX_SEED}, not {seed!r}")
 
 
-def validate_sigma(sigma: float) -> None:
+def validate_sigma(sigma: float | int) -> None:
     """ValueError for a noise level that is no number in (0, 10]."""
     if not is_number(sigma) or not 0 < sigma <= 10:
         raise ValueError(f"sigma must be a number above 0 and at most 10, not {sigma!r}")

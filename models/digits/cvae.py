@@ -147,7 +147,7 @@ class CVAE(DigitModel):
         return labels.to(self.device)
 
     def _sample(
-        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float, seed: int
+        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float | int, seed: int
     ) -> Tensor:
         noise = standard_normal(count, self.config.latent_dim, seed=seed).to(self.device)
         return self.decode(self.prior(labels).sample(noise, temperature), labels)
@@ -156,7 +156,7 @@ class CVAE(DigitModel):
         labels = self.predict_label(images)
         return self.decode(self.posterior(images, labels).mu, labels)
 
-    def _denoise(self, images: Tensor, sigma: float, seed: int) -> Tensor:
+    def _denoise(self, images: Tensor, sigma: float | int, seed: int) -> Tensor:
         return self._fit(images, sigma**-2)
 
     def _inpaint(self, images: Tensor, hole: Bool[Tensor, "28 28"], seed: int) -> Tensor:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -25,7 +25,6 @@ from models.digits.networks import ChannelNorm, ConditionalBlock, fourier_featur
 
 UNCONDITIONAL = CLASSES  # the label's row that stands for no class
 TIMESTEPS = 1000
-Schedule = Literal["cosine", "linear"]
 Denoiser = Callable[[Tensor, Tensor], Tensor]  # x_t, alpha_bar (a number) -> epsilon
 
 
@@ -39,8 +38,8 @@ class DiffusionConfig:
     """Residual blocks at 14x14 on the way down, at 7x7, and at 14x14 on the way up."""
     condition_dim: int = 128
     """Size of the vector made of noise level and class."""
-    schedule: Schedule = "cosine"
-    """The schedule of alpha_bar that training used; sampling may use another one."""
+    schedule: str = "cosine"
+    """cosine or linear: of alpha_bar in training; sampling may use the other one."""
 
     def __post_init__(self):
         if min(*self.widths, *self.blocks, self.condition_dim) < 1:
@@ -48,7 +47,7 @@ class DiffusionConfig:
         validate_schedule(self.schedule)
 
 
-def alpha_bars(schedule: Schedule) -> Float[Tensor, " t"]:
+def alpha_bars(schedule: str) -> Float[Tensor, " t"]:
     """alpha_bar_1 .. alpha_bar_T, the share of signal variance in x_t.
 
     linear: beta from 1e-4 to 0.02 (Ho et al. 2020). cosine: Nichol and Dhariwal 2021.
@@ -113,7 +112,7 @@ def sample_steps(
     denoiser: Denoiser,
     x: Float[Tensor, "n c h w"],
     levels: list[float],
-    eta: float,
+    eta: float | int,
     noise: Callable[[int], Tensor],
 ) -> Iterator[Step]:
     """DDIM from noise `x` through the alpha_bars `levels`, ascending; `noise(i)` is step i's."""
@@ -195,12 +194,12 @@ class Diffusion(DigitModel):
         self,
         count: int = 16,
         label: int | None = None,
-        temperature: float = 1.0,
+        temperature: float | int = 1.0,
         seed: int = 0,
         steps: int = 20,
-        guidance: float = 1.0,
-        eta: float = 0.0,
-        schedule: Schedule | None = None,
+        guidance: float | int = 1.0,
+        eta: float | int = 0.0,
+        schedule: str | None = None,
     ) -> Float[Tensor, "n 1 28 28"]:
         """`count` new digits of class `label`, or of any class where it is None.
 
@@ -215,12 +214,12 @@ class Diffusion(DigitModel):
         self,
         count: int = 16,
         label: int | None = None,
-        temperature: float = 1.0,
+        temperature: float | int = 1.0,
         seed: int = 0,
         steps: int = 20,
-        guidance: float = 1.0,
-        eta: float = 0.0,
-        schedule: Schedule | None = None,
+        guidance: float | int = 1.0,
+        eta: float | int = 0.0,
+        schedule: str | None = None,
     ) -> list[Step]:
         """What `sample` goes through, a Step for each network evaluation, scaled to [0, 1]."""
         validate_sampling(count, label, temperature, seed)
@@ -240,7 +239,7 @@ class Diffusion(DigitModel):
         run = sample_steps(self.guided(labels, guidance), start, levels, eta, noise)
         return [Step(a, (x + 1) / 2, ((x0 + 1) / 2).clamp(0, 1)) for a, x, x0 in run]
 
-    def guided(self, labels: Int64[Tensor, " n"], guidance: float) -> Denoiser:
+    def guided(self, labels: Int64[Tensor, " n"], guidance: float | int) -> Denoiser:
         """epsilon with classifier-free guidance."""
         uncond = torch.full_like(labels, UNCONDITIONAL)
 
@@ -281,7 +280,7 @@ class Diffusion(DigitModel):
         *_, last = sample_steps(denoiser, x, self._levels(steps, None), 0.0, torch.zeros)
         return ((last.x0 + 1) / 2).clamp(0, 1)
 
-    def _levels(self, steps: int, schedule: Schedule | None) -> list[float]:
+    def _levels(self, steps: int, schedule: str | None) -> list[float]:
         """alpha_bar of each step, ascending: from noise to picture."""
         return alpha_bars(schedule or self.config.schedule)[timesteps(steps)].tolist()
 

@@ -89,7 +89,7 @@ class GAN(DigitModel):
         return self(z.to(self.device), labels.to(self.device)).sigmoid()
 
     def _sample(
-        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float, seed: int
+        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float | int, seed: int
     ) -> Tensor:
         noise = temperature * standard_normal(count, self.config.latent_dim, seed=seed)
         return self.decode(noise, labels)
@@ -97,7 +97,7 @@ class GAN(DigitModel):
     def _reconstruct(self, images: Tensor) -> Tensor:
         return self._invert(images, 1 / PIXEL_STD**2, 0)
 
-    def _denoise(self, images: Tensor, sigma: float, seed: int) -> Tensor:
+    def _denoise(self, images: Tensor, sigma: float | int, seed: int) -> Tensor:
         return self._invert(images, sigma**-2, seed)
 
     def _inpaint(self, images: Tensor, hole: Bool[Tensor, "28 28"], seed: int) -> Tensor:

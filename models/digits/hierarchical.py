@@ -240,7 +240,7 @@ class HierarchicalVAE(DigitModel):
         return torch.stack(ratios).sum(0) - nats.flatten(1).sum(1)
 
     def _sample(
-        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float, seed: int
+        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float | int, seed: int
     ) -> Tensor:
         if labels is not None:
             raise ValueError(
@@ -254,7 +254,7 @@ class HierarchicalVAE(DigitModel):
     def _reconstruct(self, images: Tensor) -> Tensor:
         return self._from_posterior(images, len(self._sizes()))
 
-    def _denoise(self, images: Tensor, sigma: float, seed: int) -> Tensor:
+    def _denoise(self, images: Tensor, sigma: float | int, seed: int) -> Tensor:
         """The posterior means of the groups at 7x7 only: the finer ones would follow the noise."""
         return self._from_posterior(images.clamp(0, 1), self.config.groups[0])
 

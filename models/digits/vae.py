@@ -1,7 +1,7 @@
 """The variational autoencoder (Kingma and Welling 2014), convolutional or fully connected."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -28,7 +28,8 @@ CHUNK = 512  # latent vectors decoded at a time
 class VAEConfig:
     """Rebuilds the network; saved beside the weights."""
 
-    architecture: Literal["conv", "dense"] = "conv"
+    architecture: str = "conv"
+    """conv or dense."""
     latent_dim: int = 32
     width: int = 32
     """Channels at 14x14, twice as many at 7x7; dense: units of the wider hidden layer."""
@@ -130,7 +131,7 @@ class VAE(DigitModel):
         return -nats.flatten(1).sum(1)
 
     def _sample(
-        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float, seed: int
+        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float | int, seed: int
     ) -> Tensor:
         noise = temperature * standard_normal(count, self.config.latent_dim, seed=seed)
         z = noise.to(self.device)
@@ -139,7 +140,7 @@ class VAE(DigitModel):
     def _reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.posterior(images).mu)
 
-    def _denoise(self, images: Tensor, sigma: float, seed: int) -> Tensor:
+    def _denoise(self, images: Tensor, sigma: float | int, seed: int) -> Tensor:
         return self._fit(images, images.clamp(0, 1), sigma**-2)
 
     def _inpaint(self, images: Tensor, hole: Bool[Tensor, "28 28"], seed: int) -> Tensor:

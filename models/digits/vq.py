@@ -100,7 +100,7 @@ class VQ(DigitModel):
         return self.vqvae.decode(codes.to(self.device))
 
     def _sample(
-        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float, seed: int
+        self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float | int, seed: int
     ) -> Tensor:
         codes = torch.empty(count, *2 * [self.vqvae.config.grid_size], dtype=torch.long)
         for label in labels.unique().tolist():
@@ -113,7 +113,7 @@ class VQ(DigitModel):
     def _reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))
 
-    def _denoise(self, images: Tensor, sigma: float, seed: int) -> Tensor:
+    def _denoise(self, images: Tensor, sigma: float | int, seed: int) -> Tensor:
         """Codes that are probable and near the encoder's vectors, chosen in raster order.
 
         Each vector is taken as a code's plus Gaussian noise, of the mean squared distance to the

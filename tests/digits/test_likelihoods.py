@@ -1,0 +1,107 @@
+"""The importance weighted bound against quadrature, and against the ELBO."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from models.digits.hierarchical import HierarchicalVAE, quadrant_mask
+from models.digits.vae import VAE, VAEConfig
+from tests.digits.tiny import images, tiny
+from tests.helpers.random_weights import randomized
+from training.digits import losses
+from training.digits.dataset import statically_binarized
+
+
+def binary(count: int) -> torch.Tensor:
+    return (images(count) > 0.5).float()
+
+
+def test_the_bound_reaches_the_integral_over_z():
+    torch.manual_seed(0)
+    model = randomized(VAE(VAEConfig("dense", 1, 16, features=8)), 0.05)
+    with torch.no_grad():
+        model.decoder.body[0].weight.mul_(3.0)
+        model.head.bias.copy_(torch.tensor([0.3, -0.5]))
+        model.head.weight.mul_(0.3)
+    x = binary(3)
+    z = torch.linspace(-9, 9, 4_001)[:, None]
+    log_prior = torch.distributions.Normal(0.0, 1.0).log_prob(z[:, 0])
+    with torch.no_grad():
+        logits = model.decoder(z)
+    exact = []
+    for picture in x:
+        nats = F.binary_cross_entropy_with_logits(
+            logits, picture.expand_as(logits), reduction="none"
+        )
+        log_joint = log_prior - nats.flatten(1).sum(1)
+        exact.append(torch.logsumexp(log_joint, 0) + (z[1, 0] - z[0, 0]).log())
+    found = model.log_likelihood(x, samples=20_000)
+    torch.testing.assert_close(found, torch.stack(exact), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_one_sample_of_the_bound_is_the_elbo_on_average(seed):
+    torch.manual_seed(seed)
+    model, x = tiny(VAE, 0.05), binary(1)
+    bound = torch.stack([model.log_likelihood(x, 1, seed=s)[0] for s in range(400)]).mean()
+    many = x.expand(4_000, -1, -1, -1)
+    with torch.no_grad():
+        elbo = losses.elbo(model(many), many, 1.0)
+    assert float(bound) == pytest.approx(-float(elbo["loss"]), abs=0.15)
+    assert model.log_likelihood(x, 500)[0] >= bound - 0.1
+
+
+@pytest.mark.parametrize("observed", [0, 1, 2, 3])
+def test_the_hierarchical_bound_is_the_elbo_on_average(observed):
+    model, x = tiny(HierarchicalVAE, 0.02), binary(1)
+    mask = quadrant_mask(observed)
+    draws = [model.log_likelihood(x, 1, seed=s, mask=mask)[0] for s in range(150)]
+    many = x.expand(600, -1, -1, -1)
+    noise = torch.randn(600, model.latent_dim, generator=torch.Generator().manual_seed(1))
+    hole = mask.float().expand_as(many)
+    with torch.no_grad():
+        elbo = losses.hierarchical_elbo(model(many, hole, noise), many, hole, 1.0)
+    spread = float(torch.stack(draws).std()) / 150**0.5
+    bound = float(torch.stack(draws).mean())
+    assert bound == pytest.approx(-float(elbo["loss"]), abs=5 * spread + 0.05)
+
+
+def test_without_influence_of_z_the_hierarchical_bound_is_exact():
+    model, x = tiny(HierarchicalVAE), binary(2)
+    with torch.no_grad():
+        for group in (*model.coarse, *model.fine):
+            group.project.weight.zero_()
+            group.posterior[-1].weight.zero_()
+            group.posterior[-1].bias.zero_()
+            group.prior[-1].weight[-2 * group.channels :] = 0
+            group.prior[-1].bias[-2 * group.channels :] = 0
+    mask = quadrant_mask(2)
+    shown = model.inpaint(x, mask)  # the pixel means, for z has no influence
+    p = shown.clamp(1e-6, 1 - 1e-6)
+    log_p = (x * p.log() + (1 - x) * (1 - p).log()) * mask
+    found = model.log_likelihood(x, 3, mask=mask)
+    torch.testing.assert_close(found, log_p.flatten(1).sum(1), atol=1e-3, rtol=1e-4)
+
+
+def test_hidden_pixels_do_not_reach_the_prior():
+    model, x = tiny(HierarchicalVAE), binary(1)
+    mask = quadrant_mask(1)
+    other = torch.where(mask, 1 - x, x)
+    assert torch.equal(model.inpaint(x, mask)[:, :, mask], model.inpaint(other, mask)[:, :, mask])
+
+
+def test_grey_pictures_and_bad_numbers_are_refused():
+    for cls in (VAE, HierarchicalVAE):
+        model = tiny(cls)
+        with pytest.raises(ValueError, match="images must hold only 0 and 1 here"):
+            model.log_likelihood(images(1))
+        with pytest.raises(ValueError, match="samples must be an integer from 1"):
+            model.log_likelihood(binary(1), samples=0)
+
+
+def test_static_binarisation_is_fixed_and_keeps_the_means():
+    x = images(1).expand(4_000, -1, -1, -1)
+    drawn = statically_binarized(x)
+    assert torch.equal(drawn, statically_binarized(x))
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    assert (drawn.mean(0) - x[0]).abs().max() < 0.05
