@@ -175,10 +175,20 @@ def test_a_dense_vae_is_a_vae():
         VAEConfig("deep")
 
 
-def test_diffusion_is_inverted_by_ddim():
-    model, x = tiny(Diffusion, 0.02), images(2)
-    assert model.encode(x).shape == x.shape
-    torch.testing.assert_close(model.decode(model.encode(x, 200), 200), x, atol=0.05, rtol=0)
+def test_ddim_inversion_of_gaussian_data_standardises_it():
+    """With the exact denoiser of N(0.1, 0.4^2), the probability flow maps x to (x - mean) / std."""
+    mean, std = 0.1, 0.4
+
+    class Exact(Diffusion):
+        def forward(self, x, alpha_bar, labels):  # noqa: ARG002
+            a = alpha_bar[:, None, None, None]
+            return (1 - a).sqrt() * (x - a.sqrt() * mean) / (a * std**2 + 1 - a)
+
+    model = Exact(CONFIGS[Diffusion])
+    x = 0.35 + 0.4 * images(2)  # in the model's range -0.3 .. 0.5: no x_0 is clipped
+    noise = model.encode(x, steps=500)
+    torch.testing.assert_close(noise, (2 * x - 1 - mean) / std, atol=0.1, rtol=0)
+    torch.testing.assert_close(model.decode(noise, steps=500), x, atol=0.02, rtol=0)
 
 
 def test_codes_are_those_of_the_vqvae():
@@ -210,7 +220,8 @@ def test_a_style_of_the_own_class_reconstructs():
 def test_a_generated_digit_is_found_again():
     model = tiny(GAN, 0.4)
     x = model.sample(2, label=4, seed=9)
-    assert (model.reconstruct(x) - x).square().mean() < 0.2 * x.var()
+    other = model.sample(2, label=4, seed=10)
+    assert (model.reconstruct(x) - x).square().mean() < 0.5 * (other - x).square().mean()
 
 
 def test_the_fitted_latent_vector_is_the_least_squares_one():

@@ -19,6 +19,7 @@ from models.distributions import DiagonalGaussian
 from tests.digits.tiny import CONFIGS, images, tiny
 from tests.helpers.fake_datasets import write_mnist
 from tests.helpers.interrupted_runs import INTERRUPTIONS, run_interrupted, run_outputs
+from tests.helpers.random_weights import randomized
 from training import train_digits
 from training.data import mnist
 from training.digits import config as digits_config
@@ -70,8 +71,11 @@ def a_batch(count: int = 8, step: int = 0) -> Batch:
     return Batch(x, labels, Noise(0, step, count, slice(None), CPU))
 
 
-@pytest.mark.parametrize("stop", INTERRUPTIONS, ids=["log", "save"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "stop"),
+    [*((family, INTERRUPTIONS[0]) for family in FAMILIES), ("gan", INTERRUPTIONS[1])],
+    ids=[*FAMILIES, "gan-save"],
+)
 def test_a_resumed_run_equals_the_uninterrupted_one(data_dir, tmp_path, monkeypatch, family, stop):
     train_digits.main(config(data_dir, tmp_path / "whole", family))
     stops = run_interrupted(
@@ -172,7 +176,7 @@ def test_a_gradient_reaches_every_parameter(family):
 
 
 def test_a_gradient_reaches_every_parameter_of_the_gan():
-    generator, critic = tiny(GAN).train(), Discriminator(4)
+    generator, critic = tiny(GAN).train(), randomized(Discriminator(4)).train()
     batch = Batch(images(20), torch.arange(20) % 10, Noise(0, 0, 20, slice(None), CPU))
     fake = generator(batch.noise.normal(4), batch.labels).sigmoid()
     loss = losses.generator_loss(critic(fake, batch.labels))
@@ -183,7 +187,7 @@ def test_a_gradient_reaches_every_parameter_of_the_gan():
     loss.backward()
     for network in (generator, critic):
         silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
-        assert not [name for name in silent if "conv2.bias" not in name]
+        assert not silent
 
 
 def test_the_elbo_equals_torch_distributions():

@@ -185,9 +185,8 @@ def command_line(cfg: Config) -> str:
         is_flag = isinstance(value, bool)
         words.append(f"--{'' if value else 'no-'}{option}" if is_flag else f"--{option} {value}")
     if cfg.network is not None and cfg.network != base.network:
-        words.append(
-            f"network:{re.sub('(?<=[a-z])(?=[A-Z])', '-', type(cfg.network).__name__)}".lower()
-        )
+        kind = re.sub("(?<=[a-z])(?=[A-Z])|(?=Config)", "-", type(cfg.network).__name__)
+        words.append(f"network:{kind.lower()}")
         for name, value in asdict(cfg.network).items():
             values = value if isinstance(value, tuple) else (value,)
             words.append(f"--network.{name.replace('_', '-')} {' '.join(map(str, values))}")
