@@ -5,7 +5,6 @@ start the same command again: it goes on as if it had never stopped.
 """
 
 from contextlib import nullcontext
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -14,37 +13,27 @@ from models import checkpoint
 from models.digits.vq import VQ
 from training.data import mnist
 from training.digits import losses
-from training.digits.config import OBJECTIVES, RELEASED, Config, make_model
+from training.digits.config import IGNORED, OBJECTIVES, RELEASED, Config, make_model
 from training.digits.dataset import DigitDataset
 from training.digits.discriminator import Discriminator
 from training.digits.recording import Recorder, card
-from training.engine.cli import has_fast_bfloat16, run
+from training.engine.accelerator import make_accelerator
+from training.engine.cli import run_training
 from training.engine.run_state import Resume, run_lock
 from training.engine.schedules import EMA, warmup_cosine
-
-PATHS = {"data_dir", "out_dir", "run_dir", "vqvae_dir", "prior_dir"}
 
 
 def main(cfg: Config) -> None:
     """Train, resume, save; only the main process writes."""
-    bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and has_fast_bfloat16())
-    acc = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=not torch.cuda.is_available())
-    if cfg.batch_size % acc.num_processes:
-        raise ValueError(
-            f"--batch-size {cfg.batch_size} cannot be shared by {acc.num_processes} processes: "
-            "choose a multiple"
-        )
-    folders = (
-        cfg.run_dir or Path("runs") / cfg.checkpoint,
-        cfg.out_dir or Path("checkpoints") / cfg.checkpoint,
-    )
+    acc = make_accelerator(cfg)
     train = {"gan": train_gan, "vq": join_vq}.get(cfg.family, train_by_gradient)
-    with run_lock(*folders) if acc.is_main_process else nullcontext():
-        train(cfg, acc, folders)
-    acc.wait_for_everyone()
+    with run_lock(cfg.run_dir, cfg.out_dir) if acc.is_main_process else nullcontext():
+        train(cfg, acc)
+        acc.wait_for_everyone()
+    acc.end_training()
 
 
-def train_by_gradient(cfg: Config, acc: Accelerator, folders: tuple[Path, Path]) -> None:
+def train_by_gradient(cfg: Config, acc: Accelerator) -> None:
     """Every family with one network and one loss: autoencoder, VAEs, diffusion."""
     data = mnist.load(cfg.data_dir, "train")
     dataset, objective = DigitDataset(*data, cfg.seed), OBJECTIVES[cfg.family]
@@ -54,9 +43,9 @@ def train_by_gradient(cfg: Config, acc: Accelerator, folders: tuple[Path, Path])
         model.parameters(), cfg.lr, (0.9, 0.99), weight_decay=cfg.weight_decay, fused=True
     )
     ema = EMA(model)
-    resume = Resume(folders[0], cfg, PATHS, {"model": model, "optimizer": optimizer, "ema": ema})
+    resume = Resume(cfg.run_dir, cfg, IGNORED, {"model": model, "optimizer": optimizer, "ema": ema})
     start, seconds = resume.load()
-    recorder = Recorder(cfg, folders, data, (start, seconds)) if acc.is_main_process else None
+    recorder = Recorder(cfg, data, (start, seconds), acc)
     network = acc.prepare(model)
 
     for step in range(start, cfg.steps):
@@ -72,11 +61,10 @@ def train_by_gradient(cfg: Config, acc: Accelerator, folders: tuple[Path, Path])
             group["lr"] = warmup_cosine(step, cfg.steps, cfg.lr)
         optimizer.step()
         ema.update(model, step, cfg.ema_decay)
-        if recorder:
-            recorder.after_step(step + 1, terms, model, ema, resume)
+        recorder.after_step(step + 1, terms, model, ema, resume)
 
 
-def train_gan(cfg: Config, acc: Accelerator, folders: tuple[Path, Path]) -> None:
+def train_gan(cfg: Config, acc: Accelerator) -> None:
     """Discriminator and generator in turn, one step each; the checkpoint holds the generator."""
     data = mnist.load(cfg.data_dir, "train")
     dataset = DigitDataset(*data, cfg.seed)
@@ -92,9 +80,9 @@ def train_gan(cfg: Config, acc: Accelerator, folders: tuple[Path, Path]) -> None
     ema = EMA(model)
     parts = {"model": model, "critic": critic, "optimizer": optimizer, "ema": ema}
     parts["critic_optimizer"] = critic_optimizer
-    resume = Resume(folders[0], cfg, PATHS, parts)
+    resume = Resume(cfg.run_dir, cfg, IGNORED, parts)
     start, seconds = resume.load()
-    recorder = Recorder(cfg, folders, data, (start, seconds)) if acc.is_main_process else None
+    recorder = Recorder(cfg, data, (start, seconds), acc)
     generator, discriminator = acc.prepare(model, critic)
 
     for step in range(start, cfg.steps):
@@ -129,17 +117,15 @@ def train_gan(cfg: Config, acc: Accelerator, folders: tuple[Path, Path]) -> None
         acc.backward(generator_loss)
         optimizer.step()
         ema.update(model, step, cfg.ema_decay)
-        if recorder:
-            terms = {"generator": generator_loss} | terms
-            recorder.after_step(step + 1, terms, model, ema, resume)
+        recorder.after_step(step + 1, {"generator": generator_loss} | terms, model, ema, resume)
 
 
-def join_vq(cfg: Config, acc: Accelerator, folders: tuple[Path, Path]) -> None:
+def join_vq(cfg: Config, acc: Accelerator) -> None:
     """No training: the codebook and the prior of the Codes demo, joined in one checkpoint."""
     model = VQ.from_networks(checkpoint.load(cfg.vqvae_dir), checkpoint.load(cfg.prior_dir))
     if acc.is_main_process:
-        checkpoint.save(folders[1], model, card=card(cfg, 0, 0.0))
+        checkpoint.save(cfg.out_dir, model, card=card(cfg, 0, 0.0))
 
 
 if __name__ == "__main__":
-    run(main, Config, RELEASED)
+    run_training(main, Config, RELEASED)

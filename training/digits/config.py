@@ -1,7 +1,7 @@
 """What `train_digits.py` trains: settings, released recipes, the loss of each family."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +24,7 @@ from models.digits.vae import VAE, VAEConfig
 from training.digits import losses
 from training.digits.dataset import Batch
 from training.digits.masks import sample_masks
+from training.engine.accelerator import Precision, Tracker
 
 Family = Literal["ae", "vae", "hvae", "cvae", "gan", "diffusion", "vq"]
 Network = (
@@ -45,16 +46,13 @@ class Config:
 
     family: Family = "vae"
     """ae, vae, hvae (hierarchical), cvae, gan, diffusion; vq joins a codebook and its prior."""
-    name: str | None = None
-    """Of the checkpoint; digits-FAMILY where None."""
     network: Network | None = None
     """Sizes of the network; the family's own where None."""
     data_dir: Path = Path("data")
     """Folder that holds MNIST/."""
-    out_dir: Path | None = None
-    """checkpoints/NAME where None."""
-    run_dir: Path | None = None
-    """runs/NAME where None: resume state, metrics.jsonl."""
+    out_dir: Path = Path("checkpoints/digits-vae")
+    run_dir: Path = Path("runs/digits-vae")
+    """Resume state, metrics.jsonl and snapshots; not part of the checkpoint."""
     vqvae_dir: Path = Path("checkpoints/codes-digits")
     """vq: the codebook, made by train_codes.py."""
     prior_dir: Path = Path("checkpoints/prior-digits")
@@ -90,8 +88,10 @@ class Config:
     """gan: gamma of the R1 penalty."""
     r1_every: int = 8
     """gan: steps between evaluations of the penalty, which then counts that many times."""
-    precision: Literal["auto", "bf16", "no"] = "auto"
+    precision: Precision = "auto"
     """bfloat16 autocast: auto where the processor has it."""
+    tracker: Tracker = "none"
+    """Where metrics go besides metrics.jsonl."""
     seed: int = 0
     log_every: int = 50
     save_every: int = 1_000
@@ -105,43 +105,57 @@ class Config:
                 f"{self.r1_every}"
             )
 
-    @property
-    def checkpoint(self) -> str:
-        """The checkpoint's name."""
-        return self.name or f"digits-{self.family}"
+
+# What of a run changes nothing of its result.
+IGNORED = {"data_dir", "out_dir", "run_dir", "vqvae_dir", "prior_dir", "tracker"}
 
 
-LATENT2 = Config(
-    family="vae",
-    steps=6_450,  # 15 epochs of 128
-    lr=1e-3,
-    save_every=2_000,
-)
+def _recipe(name: str, family: Family, **settings: object) -> Config:
+    folders = {"out_dir": Path("checkpoints", name), "run_dir": Path("runs", name)}
+    return Config(family, **folders, **settings)
+
+
+LATENT2_STEPS = 6_450  # 15 epochs of 128 digits
 DENSE2 = VAEConfig("dense", latent_dim=2, width=64, features=32)
 CONV2 = VAEConfig("conv", latent_dim=2, width=16, depth=0, features=32)
 LATENT2_NETWORKS = {"dense": DENSE2, "conv": CONV2}
-RECIPES: tuple[Config, ...] = (
-    Config("ae", network=AutoencoderConfig(depth=0), steps=6_000),
-    Config("vae", steps=20_000, batch_size=128, lr=1.5e-3, binarize=True, beta_warmup=2_000),
-    Config("hvae", steps=16_000, batch_size=96, lr=2e-3, beta_warmup=3_000),
-    Config("cvae", steps=12_000, batch_size=128),
-    Config("gan", steps=16_000, batch_size=64, lr=4e-4, ema_decay=0.9995),
-    Config("diffusion", steps=14_000, batch_size=128, lr=1e-3, clip=1.0, ema_decay=0.9995),
-    Config("vq"),
-    *(
-        replace(LATENT2, name=f"digits-latent2-{kind}-{recon}", network=network, recon=recon)
+RELEASED = {
+    "digits-ae": _recipe("digits-ae", "ae", network=AutoencoderConfig(depth=0), steps=6_000),
+    "digits-vae": _recipe(
+        "digits-vae", "vae", steps=20_000, lr=1.5e-3, binarize=True, beta_warmup=2_000
+    ),
+    "digits-hvae": _recipe(
+        "digits-hvae", "hvae", steps=16_000, batch_size=96, lr=2e-3, beta_warmup=3_000
+    ),
+    "digits-cvae": _recipe("digits-cvae", "cvae", steps=12_000),
+    "digits-gan": _recipe(
+        "digits-gan", "gan", steps=16_000, batch_size=64, lr=4e-4, ema_decay=0.9995
+    ),
+    "digits-diffusion": _recipe(
+        "digits-diffusion", "diffusion", steps=14_000, clip=1.0, ema_decay=0.9995
+    ),
+    "digits-vq": _recipe("digits-vq", "vq"),
+    **{
+        f"digits-latent2-{kind}-{recon}": _recipe(
+            f"digits-latent2-{kind}-{recon}",
+            "vae",
+            steps=LATENT2_STEPS,
+            network=network,
+            recon=recon,
+        )
         for kind, network in LATENT2_NETWORKS.items()
         for recon in ("bce", "mse", "wmse")
+    },
+    "digits-latent2-collapsed": _recipe(
+        "digits-latent2-collapsed", "vae", steps=LATENT2_STEPS, network=CONV2, recon="mean-mse"
     ),
-    replace(LATENT2, name="digits-latent2-collapsed", network=CONV2, recon="mean-mse"),
-    replace(
-        LATENT2,
-        family="ae",
-        name="digits-latent2-ae",
+    "digits-latent2-ae": _recipe(
+        "digits-latent2-ae",
+        "ae",
+        steps=LATENT2_STEPS,
         network=AutoencoderConfig(latent_dim=2, width=16, depth=0, features=32),
     ),
-)
-RELEASED = {recipe.checkpoint: recipe for recipe in RECIPES}
+}
 
 
 def make_model(cfg: Config) -> DigitModel:

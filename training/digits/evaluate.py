@@ -16,6 +16,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from models import checkpoint
+from models.bf16 import has_fast_bfloat16
+from models.classifiers import DrawingClassifier
 from models.digits.autoencoder import Autoencoder
 from models.digits.base import CLASSES, SIDE, DigitModel, add_noise
 from models.digits.hierarchical import HierarchicalVAE, quadrant_mask
@@ -23,8 +25,7 @@ from models.digits.vae import VAE
 from training.data import mnist
 from training.digits.config import RELEASED
 from training.digits.dataset import statically_binarized, to_images
-from training.engine.cli import has_fast_bfloat16, run
-from training.judge import SketchJudge, load_judge
+from training.engine.cli import run
 from training.metrics.frechet import frechet_distance
 from training.metrics.image import psnr
 from training.metrics.precision_recall import precision_recall
@@ -41,8 +42,8 @@ class Config:
     data_dir: Path = Path("data")
     """Folder that holds MNIST/."""
     checkpoints: Path = Path("checkpoints")
-    classifier: Path = Path("checkpoints/codes-judge/model.safetensors")
-    """Of digits, made by train_judge.py."""
+    classifier: Path = Path("checkpoints/digit-classifier")
+    """Made by `train_classifier.py --recipe digit-classifier`."""
     samples: int = 10_000
     """For the Frechet distance, precision and recall; as many real digits."""
     labelled: int = 1_000
@@ -67,14 +68,14 @@ class Digits:
 
     images: Float[Tensor, "n 1 28 28"]
     train: Float[Tensor, "m 1 28 28"]
-    classifier: SketchJudge
+    classifier: DrawingClassifier
 
     def classify(
         self, images: Float[Tensor, "b 1 28 28"]
     ) -> tuple[Int64[np.ndarray, " b"], Float[np.ndarray, "b d"]]:
         """Classes and features of pictures."""
         pixels = (images[:, 0].cpu() * 255).round().byte().numpy()
-        logits, features = self.classifier.judge(mnist.enlarged(pixels))
+        logits, features = self.classifier.predict(mnist.enlarge(pixels))
         return logits.argmax(1), features
 
 
@@ -205,7 +206,7 @@ def evaluate(cfg: Config, name: str, digits: Digits) -> dict[str, Any]:
 def main(cfg: Config) -> None:
     """Measure each checkpoint and write its metrics.json."""
     images, train = (to_images(mnist.load(cfg.data_dir, split)[0]) for split in ("test", "train"))
-    digits = Digits(images, train[: cfg.samples], load_judge(cfg.classifier))
+    digits = Digits(images, train[: cfg.samples], checkpoint.load(cfg.classifier))
     for name in cfg.names:
         found = evaluate(cfg, name, digits)
         text = json.dumps(found, indent=2, allow_nan=False) + "\n"

@@ -2,14 +2,13 @@
 
 import io
 import json
-import re
 import time
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
@@ -18,9 +17,9 @@ from models import checkpoint
 from models.digits.autoencoder import Autoencoder
 from models.digits.base import DigitModel
 from models.digits.vae import VAE
-from training.digits.config import RELEASED, Config, Family
+from training.digits.config import IGNORED, RELEASED, Config, Family
 from training.digits.dataset import to_images
-from training.engine.cli import hardware
+from training.engine.cli import command, hardware
 from training.engine.run_state import MetricLog, Resume, atomic_write
 from training.engine.schedules import EMA
 
@@ -45,15 +44,17 @@ class Recorder:
     def __init__(
         self,
         cfg: Config,
-        folders: tuple[Path, Path],
         data: tuple[np.ndarray, np.ndarray],
         start: tuple[int, float],
+        acc: Accelerator,
     ):
-        self.cfg, (self.run_dir, self.out_dir) = cfg, folders
+        self.cfg, self.run_dir, self.out_dir, self.acc = cfg, cfg.run_dir, cfg.out_dir, acc
         self.images, self.labels = (torch.from_numpy(part[:DENSITY_IMAGES]) for part in data)
         step, self.seconds = start
-        self.log = MetricLog(self.run_dir / "metrics.jsonl", step)
-        self.bar = tqdm(total=cfg.steps, initial=step, mininterval=2)
+        self.log = MetricLog(self.run_dir / "metrics.jsonl", step, acc)
+        self.bar = tqdm(
+            total=cfg.steps, initial=step, disable=not acc.is_main_process, mininterval=2
+        )
         self.began = time.perf_counter()
 
     def after_step(
@@ -68,6 +69,10 @@ class Recorder:
             self.log.write(done - 1, **values, images_per_s=speed, seconds=now)
             loss = next(iter(values.values()))
             self.bar.set_postfix(loss=f"{loss:.3f}", images_per_s=f"{speed:.0f}")
+        if done == cfg.steps:
+            self.bar.close()
+        if not self.acc.is_main_process:
+            return
         snapshot = done in snapshot_steps(cfg.steps)
         save = done % cfg.save_every == 0 or done == cfg.steps
         if snapshot or save:
@@ -81,8 +86,6 @@ class Recorder:
                 model.train()
         if save:
             resume.save(done, now)
-        if done == cfg.steps:
-            self.bar.close()
 
     def _snapshot(self, model: DigitModel, done: int) -> None:
         samples = model.sample(SNAPSHOT_SAMPLES, seed=self.cfg.seed)
@@ -168,31 +171,6 @@ FAMILIES: dict[Family, tuple[str, str, str]] = {
 }  # title, tag, loss
 
 
-def command_line(cfg: Config) -> str:
-    """The options that make this run, but for the folders."""
-    recipe = RELEASED.get(cfg.checkpoint)
-    base = recipe or Config()
-    words = [f"--recipe {cfg.checkpoint}"] if recipe else []
-    for field in fields(cfg):
-        value = getattr(cfg, field.name)
-        if (
-            field.name.endswith("_dir")
-            or field.name == "network"
-            or value == getattr(base, field.name)
-        ):
-            continue
-        option = field.name.replace("_", "-")
-        is_flag = isinstance(value, bool)
-        words.append(f"--{'' if value else 'no-'}{option}" if is_flag else f"--{option} {value}")
-    if cfg.network is not None and cfg.network != base.network:
-        kind = re.sub("(?<=[a-z])(?=[A-Z])|(?=Config)", "-", type(cfg.network).__name__)
-        words.append(f"network:{kind.lower()}")
-        for name, value in asdict(cfg.network).items():
-            values = value if isinstance(value, tuple) else (value,)
-            words.append(f"--network.{name.replace('_', '-')} {' '.join(map(str, values))}")
-    return " ".join(words)
-
-
 def card(cfg: Config, steps: int, seconds: float) -> str:
     """The model card: what made these weights, and what they are for."""
     title, tag, loss = FAMILIES[cfg.family]
@@ -202,13 +180,13 @@ license: cc-by-4.0
 library_name: pytorch
 tags: [{tag}, digits]
 ---
-# Latent Studio: {cfg.checkpoint}
+# Latent Studio: {cfg.out_dir.name}
 
 {title}, of handwritten digits, 28x28.
 
 - Data: MNIST (LeCun et al., CC BY-SA 3.0).
 - Loss: {loss}.
-- Command: `python training/train_digits.py {command_line(cfg)}`
+- Command: `{command("training/train_digits.py", cfg, RELEASED, IGNORED)}`
 - Last run: {run}.
 - Hardware: {hardware()}.
 - Figures: metrics.json; loss curve and samples over the training: training.json, training.png.
