@@ -1,6 +1,7 @@
 """Training of the digit models: losses, overfitting, resume, what a run leaves behind."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def test_a_resumed_run_equals_the_uninterrupted_one(data_dir, tmp_path, monkeypa
 
 
 def test_a_run_leaves_its_snapshots_and_curve(data_dir, tmp_path):
-    train_digits.main(config(data_dir, tmp_path, "cvae", steps=30))
+    cfg = config(data_dir, tmp_path, "cvae", steps=30)
+    train_digits.main(cfg)
     folder = tmp_path / "digits-cvae"
     record = json.loads((folder / "training.json").read_text())
     assert record["snapshot_steps"] == snapshot_steps(30)
@@ -100,10 +102,11 @@ def test_a_run_leaves_its_snapshots_and_curve(data_dir, tmp_path):
     assert rows.shape == (28 * len(snapshot_steps(30)), 28 * 16)
     last = checkpoint.load(folder).sample(16, seed=0)[:, 0].permute(1, 0, 2).reshape(28, -1)
     assert np.abs(rows[-28:] / 255 - last.numpy()).max() < 0.02  # half precision since
-    assert (
-        "Command: `python training/train_digits.py --family cvae"
-        in (folder / "README.md").read_text()
-    )
+    line = (folder / "README.md").read_text().split("- Command: `")[1].split("`")[0]
+    python, script, *args = shlex.split(line)
+    assert (python, script) == ("python", "training/train_digits.py")
+    kept = {name: getattr(cfg, name) for name in IGNORED}
+    assert replace(parse(Config, RELEASED, args), **kept) == cfg
 
 
 def test_snapshots_are_twelve_and_end_with_the_run():

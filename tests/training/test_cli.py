@@ -93,3 +93,66 @@ def test_an_unknown_kind_of_a_recipe_is_refused(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         cli.parse(KindConfig, KINDS, ["--recipe", "released", "--kind", "tiny"])
     assert "tiny" in capsys.readouterr().err
+
+
+@dataclass(frozen=True)
+class TinyVAEConfig:
+    """One of two sorts of network."""
+
+    width: int = 1
+    sizes: tuple[int, int] = (2, 3)
+    model: Model = Model()
+    residual: bool = True
+
+
+@dataclass(frozen=True)
+class Codes2DConfig:
+    """The other; it has a field that the first lacks."""
+
+    codes: int = 4
+
+
+@dataclass(frozen=True)
+class ChoiceConfig:
+    """Settings with choices among dataclasses."""
+
+    network: TinyVAEConfig | Codes2DConfig | None = None
+    steps: int = 10
+    model: Model = Model()
+    critic: Codes2DConfig | None = None
+
+
+CHOICES = {
+    "vae": ChoiceConfig(TinyVAEConfig(8), steps=1_000),
+    "codes": ChoiceConfig(Codes2DConfig(16), steps=2_000, critic=Codes2DConfig(5)),
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (ChoiceConfig(TinyVAEConfig()), "network:tiny-vae-config"),
+        (ChoiceConfig(model=Model(7)), "--model.width 7"),
+        (
+            ChoiceConfig(Codes2DConfig(8), steps=1_000, model=Model(7)),
+            "--recipe vae --model.width 7 network:codes2-d-config --network.codes 8",
+        ),
+        (
+            ChoiceConfig(TinyVAEConfig(8, (5, 6), Model(2), False), steps=1_000),
+            "--recipe vae network:tiny-vae-config --network.sizes 5 6 --network.model.width 2 "
+            "--network.no-residual",
+        ),
+        (
+            ChoiceConfig(Codes2DConfig(17), steps=2_000, critic=Codes2DConfig(6)),
+            "--recipe codes network:codes2-d-config --network.codes 17 "
+            "critic:codes2-d-config --critic.codes 6",
+        ),
+        (ChoiceConfig(None, steps=1_000), "--recipe vae network:none"),
+    ],
+)
+def test_a_command_gives_nested_settings_and_those_of_another_type(
+    config: ChoiceConfig, expected: str
+):
+    command = cli.command("x.py", config, CHOICES)
+    assert cli.parse(ChoiceConfig, CHOICES, command.split()[2:]) == config
+    assert command == f"python x.py {expected}"

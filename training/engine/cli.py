@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import torch
 import tyro
@@ -85,22 +87,41 @@ def command(
     return " ".join(["python", script, *filter(None, [nearest]), *flags[nearest]])
 
 
-def _flags(cfg: Any, base: Any, ignored: Collection[str], prefix: str = "--") -> list[str]:
-    """Tyro's flags that turn the settings `base` into `cfg`."""
-    flags = []
+def _flags(cfg: Any, base: Any, ignored: Collection[str], prefix: str = "") -> list[str]:
+    """Tyro's flags and then its subcommands that turn the settings `base` into `cfg`."""
+    flags, subcommands = [], []
+    hints = get_type_hints(type(cfg))
     for field in fields(cfg):
         value, default = getattr(cfg, field.name), getattr(base, field.name)
-        name = prefix + field.name.replace("_", "-")
+        key = field.name.replace("_", "-")
+        name = prefix + key
         if field.name in ignored or value == default:
             continue
-        if is_dataclass(value) and is_dataclass(default):
+        if _is_choice(hints[field.name]):
+            subcommands.append(f"{name}:{_subcommand(type(value))}")
+            if is_dataclass(value):
+                start = default if type(default) is type(value) else type(value)()
+                subcommands += _flags(value, start, (), f"{name}.")
+        elif is_dataclass(value):
             flags += _flags(value, default, (), f"{name}.")
         elif isinstance(value, bool):
-            flags.append(name if value else f"{prefix}no-{name.removeprefix(prefix)}")
+            flags.append(f"--{name}" if value else f"--{prefix}no-{key}")
         else:
             values = value if isinstance(value, tuple) else [value]
-            flags.append(shlex.join([name, *map(str, values)]))
-    return flags
+            flags.append(shlex.join([f"--{name}", *map(str, values)]))
+    return flags + subcommands
+
+
+def _is_choice(hint: Any) -> bool:
+    """Whether a field of this type is a choice with dataclasses in it: tyro's subcommands."""
+    return get_origin(hint) in (Union, UnionType) and any(map(is_dataclass, get_args(hint)))
+
+
+def _subcommand(choice: type) -> str:
+    """Tyro's name of one of the types of a choice: VAEConfig is vae-config."""
+    if choice is NoneType:
+        return "none"
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", choice.__name__).lower()
 
 
 def hardware() -> str:
