@@ -232,9 +232,8 @@ class HierarchicalVAE(DigitModel):
         """log p(x, z) - log q(z | x) of draws of z for one picture."""
         k = len(noise)
         batch, holes = x.expand(k, 1, -1, -1), hole.expand(k, 1, -1, -1)
-        logits, found = self._descend(
-            batch, batch * (1 - holes), holes, list(noise.split(self._sizes(), 1)), len(noise)
-        )
+        parts = list(noise.split(self._sizes(), 1))
+        logits, found = self._descend(batch, batch * (1 - holes), holes, parts, len(parts))
         nats = F.binary_cross_entropy_with_logits(logits, batch, reduction="none") * holes
         ratios = [p.log_prob(z) - q.log_prob(z) for z, p, q in found]
         return torch.stack(ratios).sum(0) - nats.flatten(1).sum(1)
