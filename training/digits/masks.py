@@ -8,8 +8,8 @@ from models.digits.base import SIDE
 from models.digits.hierarchical import quadrant_mask
 from training.digits.dataset import Noise
 
+# probabilities of: all pixels hidden; 1, 2 and 3 quadrants observed; a rectangle hidden
 P_KINDS = (0.35, 0.15, 0.15, 0.2, 0.15)
-"""Probabilities of: all pixels hidden; 1, 2 and 3 quadrants observed; a rectangle hidden."""
 RECTANGLE_PX = (8, 21)  # range of a hidden rectangle's sides
 
 
