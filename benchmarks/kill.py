@@ -45,9 +45,9 @@ FLAGS = {
     "--batch-size 4 --model.fine-channels 4 --model.coarse-channels 8 --model.width 16 "
     "--model.heads 2 --model.context-layers 1 --model.layers 1 --model.max-points 12",
     "inpaint": "--steps {some} --gan-steps {most} --batch-size 4 --penalty-every 2 "
-    "--classifiers {data}/tutor {data}/tutor --model.image-size 64 --model.channels 8 8 8 "
-    "--model.refiner-channels 8 --model.head-channels 4 --model.latent-dim 4 "
-    "--model.cond-dim 8 --model.heads 2",
+    "--classifiers {data}/face-classifier {data}/face-classifier --model.image-size 64 "
+    "--model.channels 8 8 8 --model.refiner-channels 8 --model.head-channels 4 "
+    "--model.latent-dim 4 --model.cond-dim 8 --model.heads 2",
 }
 
 
@@ -84,8 +84,8 @@ def plan(cfg: Config) -> list[Moment]:
 
 
 def make_data(folder: Path) -> None:
-    """A few pictures of each kind, as the tests have them, and a tutor that knows nothing."""
-    sys.path.append(str(ROOT / "tests"))
+    """A few pictures of each kind, as the tests have them, and an untrained classifier."""
+    sys.path.append(str(ROOT))
     from tests.helpers.faces import NAMES, with_random_photos, write_celeba
     from tests.helpers.fake_datasets import write_mnist, write_quickdraw
 
@@ -93,7 +93,9 @@ def make_data(folder: Path) -> None:
     write_quickdraw(folder / "quickdraw")
     with_random_photos(write_celeba(folder / "celeba", 24))
     torch.manual_seed(0)
-    checkpoint.save(folder / "tutor", AttributeClassifier(AttributeClassifierConfig(NAMES, 4)))
+    checkpoint.save(
+        folder / "face-classifier", AttributeClassifier(AttributeClassifierConfig(NAMES, 4))
+    )
 
 
 class Run:

@@ -204,7 +204,7 @@ def _tuples(value: Any) -> Any:
 
 def _half_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """The state to save: contiguous copies on the CPU, floating ones in half precision."""
-    halves = {}
+    state = {}
     for name, tensor in model.state_dict().items():
         dtype = torch.float16 if tensor.is_floating_point() else tensor.dtype
         half = tensor.detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
@@ -214,8 +214,8 @@ def _half_state_dict(model: nn.Module) -> dict[str, Tensor]:
                 f"{name} cannot be saved in half precision: its largest magnitude is {worst:g}, "
                 "and only finite values to 65,504 fit; go back to an earlier state"
             )
-        halves[name] = half
-    return halves
+        state[name] = half
+    return state
 
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -176,8 +176,8 @@ def test_no_more_than_needed_is_downloaded(tmp_path, monkeypatch):
 
 
 def change(folder: Path, **entries: object) -> None:
-    told = json.loads((folder / CONFIG).read_text())
-    (folder / CONFIG).write_text(json.dumps(told | entries))
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | entries))
 
 
 def edited(folder: Path, *, drop: str = "", add: str = "", spoil: str = "") -> None:

@@ -18,10 +18,10 @@ from models.classifiers import (
 )
 from models.codes.prior import CodesPriorConfig
 from models.codes.vqvae import VQVAE, VQVAEConfig
-from tests.helpers.accelerate_launch import launch
 from tests.helpers.faces import with_random_photos, write_celeba
 from tests.helpers.fake_datasets import write_mnist
 from tests.helpers.interrupted_runs import INTERRUPTIONS, run_interrupted, run_outputs
+from tests.helpers.launch import launch
 from tests.helpers.random_weights import randomized
 from training import train_codes, train_codes_prior
 from training.codes import config as codes_config
