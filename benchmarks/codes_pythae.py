@@ -162,8 +162,8 @@ def measure_samples(cfg: Config, model: VAE) -> dict[str, Any]:
     images, _ = dataset.load(cfg.kind, cfg.data_dir, cfg.split, 28)
     z = torch.randn(1_000, 16, generator=torch.Generator().manual_seed(cfg.seed))
     samples = map_batches(lambda part: model.decoder(part).reconstruction, z)
-    _, features = classify(classifier, cfg.kind, samples)
-    _, real = classify(classifier, cfg.kind, torch.from_numpy(images).float() / 255)
+    _, features = classify(classifier, samples)
+    _, real = classify(classifier, torch.from_numpy(images).float() / 255)
     return {"split": cfg.split, "frechet": frechet_distance(features, real)}
 
 

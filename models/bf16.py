@@ -59,11 +59,12 @@ def bfloat16_copy(network: nn.Module, packed: Sequence[str] = ()) -> nn.Module:
     """An eval-mode copy in bfloat16 and channels_last; outputs agree to two digits.
 
     Linear layers at or under the `packed` names get oneDNN's layout. Where this torch lacks the
-    (unofficial) operators for it, they stay as they are, with the same outputs.
+    (unofficial) operators for it, or the processor what they need, they stay as they are, with
+    the same outputs.
     """
     copied = copy.deepcopy(network).eval().requires_grad_(False)
     copied = copied.to(torch.bfloat16, memory_format=torch.channels_last)
-    if not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+    if not _can_pack():
         return copied
     for owner, name, linear in list(_linear_layers(copied, packed)):
         gelu = isinstance(owner, ResMLP) and name == "up"
@@ -79,6 +80,14 @@ def float32_copy(network: nn.Module, packed: Sequence[str] = ()) -> nn.Module:
     for owner, name, linear in list(_linear_layers(copied, packed)):
         setattr(owner, name, TransposedLinear(linear))
     return copied
+
+
+def _can_pack() -> bool:
+    """Whether `PackedLinear` works with this torch on this processor: not on AVX2 alone."""
+    operators = torch.ops.mkldnn
+    if not hasattr(operators, "_reorder_linear_weight"):
+        return False
+    return bool(operators._is_mkldnn_bf16_supported())
 
 
 def _linear_layers(

@@ -91,6 +91,20 @@ def load(name: str | Path, root: Path = ROOT, repo: str | None = None) -> nn.Mod
 
     A name that is not in `root` is fetched by `hub.pull`; with `repo`, always.
     """
+    folder = locate(name, root, repo)
+    try:
+        return _load(folder, kind_of(folder.name))
+    except OSError as error:
+        raise CheckpointError(f"cannot read {folder}: {error.strerror}") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}; restore the folder, or train again") from error
+
+
+def locate(name: str | Path, root: Path = ROOT, repo: str | None = None) -> Path:
+    """The folder of the checkpoint that `load` takes, with whatever else is kept beside it.
+
+    FileNotFoundError where there is none.
+    """
     if isinstance(name, str) and not re.fullmatch("[a-z0-9-]{1,64}", name):
         raise CheckpointError(
             f"{name[:80]!r} is no checkpoint's name: give small letters, digits and hyphens, such "
@@ -107,12 +121,7 @@ def load(name: str | Path, root: Path = ROOT, repo: str | None = None) -> nn.Mod
         if kind not in MODULES:
             cure = f"a checkpoint's name holds {' or '.join(map(repr, MODULES))}"
         raise FileNotFoundError(f"no checkpoint in {folder}: {cure}")
-    try:
-        return _load(folder, kind)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {folder}: {error.strerror}") from error
-    except CheckpointError as error:
-        raise CheckpointError(f"{folder}: {error}; restore the folder, or train again") from error
+    return folder
 
 
 def kind_of(name: str) -> str:

@@ -112,7 +112,7 @@ class DrawingClassifierConfig:
 
 
 class DrawingClassifier(nn.Module):
-    """Convolutional classifier of binarised 64x64 px drawings or digits."""
+    """Convolutional classifier of binarised 64x64 px drawings."""
 
     config_class = DrawingClassifierConfig
 
@@ -133,6 +133,52 @@ class DrawingClassifier(nn.Module):
     ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n 128"]]:
         """Logits and features of many drawings, binarised at half ink, in batches of 256."""
         return _joined(self(to_ink(part).gt(0.5).float()[:, None]) for part in _batches(ink))
+
+
+@dataclass(frozen=True)
+class DigitClassifierConfig:
+    """Rebuilds the network; saved beside the weights."""
+
+    classes: tuple[str, ...]
+    """Names of the classes, one logit each."""
+
+    def __post_init__(self):
+        if not self.classes:
+            raise ValueError("classes must not be empty")
+
+
+class DigitClassifier(nn.Module):
+    """Classifier of 28x28 px digits after LeNet-5 (LeCun et al. 1998), wider and with SiLU."""
+
+    config_class = DigitClassifierConfig
+
+    def __init__(self, config: DigitClassifierConfig):
+        super().__init__()
+        self.config = config
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 16, 5),
+            nn.SiLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 5),
+            nn.SiLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32 * 4**2, FEATURE_DIM),
+            nn.SiLU(),
+        )
+        self.dropout, self.head = nn.Dropout(0.3), nn.Linear(FEATURE_DIM, len(config.classes))
+
+    def forward(self, x: Float[Tensor, "b 1 28 28"]) -> ClassifierOutput:
+        """Logits and features of digits in [0, 1], white on black."""
+        features = self.body(x).float()
+        return ClassifierOutput(self.head(self.dropout(features)).float(), features, [])
+
+    @torch.inference_mode()
+    def predict(
+        self, digits: UInt8[np.ndarray, "n 28 28"]
+    ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n 128"]]:
+        """Logits and features of many digits, in batches of 256."""
+        return _joined(self(to_ink(part)[:, None]) for part in _batches(digits))
 
 
 def drawing_features(channels: int) -> nn.Sequential:
@@ -166,4 +212,4 @@ def _joined(outputs: Iterable[ClassifierOutput]) -> tuple[np.ndarray, np.ndarray
     return logits, features
 
 
-MODELS = (AttributeClassifier, DrawingClassifier)
+MODELS = (AttributeClassifier, DigitClassifier, DrawingClassifier)

@@ -35,6 +35,7 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }  # Exif orientation -> the transposition that undoes it
 
+AxesStrokes = list[list[list[float | int]]]  # strokes [xs, ys]
 Stroke = Sequence[Sequence[float | int]] | Num[np.ndarray, "_ _"]  # (xs, ys[, times]) in px
 
 
@@ -60,6 +61,110 @@ def draw_strokes(
         for x, y in points:
             pen.ellipse((x - r, y - r, x + r, y + r), fill=fill)
     return np.asarray(canvas)
+
+
+def to_canvas(strokes: list) -> list:
+    """A drawing in any convention in use as strokes [xs, ys] in px of the canvas.
+
+    Strokes may be axes [xs, ys], axes with times [xs, ys, ts], or points [[x, y], ...]; or the
+    drawing may be stroke-3 rows [dx, dy, pen up] (Ha and Eck 2017). Coordinates in [0, 1] are
+    multiplied by 255. Offsets, screen coordinates with times, and what is too large for the canvas
+    are moved to the top left and scaled to 255, as Google's simplified drawings are. ValueError,
+    with one sentence for the sender, for what can be read in more than one way, or in none.
+    """
+    if not all(isinstance(stroke, list | tuple) and stroke for stroke in strokes):
+        raise ValueError("Each stroke must be two lists of numbers: [xs, ys].")
+    if _is_offsets(strokes):
+        return _fit(_from_offsets(strokes))
+    if not all(isinstance(row, list | tuple) for stroke in strokes for row in stroke):
+        raise ValueError("Each stroke must be two lists of numbers: [xs, ys].")
+    readings = {_reading(stroke) for stroke in strokes} - {"both"}
+    if len(readings) > 1:
+        raise ValueError(
+            "Some strokes look like axes [xs, ys] and others like points [[x, y], ...]: send all "
+            "in one form."
+        )
+    timed = any(len(stroke) == 3 for stroke in strokes)
+    if readings == {"points"}:
+        timed = any(len(row) == 3 for stroke in strokes for row in stroke)
+        strokes = [[list(axis) for axis in zip(*stroke, strict=True)] for stroke in strokes]
+    if any(len(stroke) not in (2, 3) for stroke in strokes):
+        raise ValueError("Each stroke must be two lists of numbers: [xs, ys].")
+    axes = [[list(axis) for axis in stroke[:2]] for stroke in strokes]
+    for xs, ys in axes:
+        if not xs or len(xs) != len(ys):
+            raise ValueError(f"A stroke needs as many xs as ys, not {len(xs)} and {len(ys)}.")
+    values = [v for stroke in axes for axis in stroke for v in axis]
+    if not values or not all(_is_coordinate(v) for v in values):
+        return axes  # who asked checks single values
+    low, high = min(values), max(values)
+    if low >= 0 and high <= 1 and any(v != int(v) for v in values):
+        return [[[(CANVAS - 1) * v for v in axis] for axis in stroke] for stroke in axes]
+    if low >= -PEN and high <= CANVAS + PEN:
+        return axes
+    reach = max(
+        max(v for s in axes for v in s[k]) - min(v for s in axes for v in s[k]) for k in (0, 1)
+    )
+    if timed or reach > CANVAS:
+        return _fit(axes)
+    raise ValueError(
+        f"The coordinates run from {low:g} to {high:g}, beyond the canvas of {CANVAS} px: they may "
+        "be px of a part of it, or of a screen. Send them in 0..255, or with times as [xs, ys, ts]."
+    )
+
+
+def _is_coordinate(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6
+
+
+def _is_offsets(rows: list) -> bool:
+    """Whether these are stroke-3 rows: three numbers each, the last one 0 or 1."""
+    return all(
+        len(row) == 3 and all(_is_coordinate(v) for v in row) and row[2] in (0, 1) for row in rows
+    ) and bool(rows)
+
+
+def _reading(stroke: Sequence[Sequence[object]]) -> str:
+    """Whether a stroke can only be axes, can only be points, or both; "axes" if it is neither."""
+    lengths = {len(row) for row in stroke}
+    as_axes = len(stroke) in (2, 3) and len(lengths) == 1
+    as_points = lengths in ({2}, {3})
+    if as_axes and as_points:
+        # [xs, ys, ts] of three points or three points [x, y, t]: times never fall
+        if len(stroke) == 3 and lengths == {3}:
+            return (
+                "both"
+                if _rises(stroke[2]) == _rises([row[2] for row in stroke])
+                else ("axes" if _rises(stroke[2]) else "points")
+            )
+        return {(2, 3): "axes", (3, 2): "points"}.get((len(stroke), *lengths), "both")
+    return "points" if as_points else "axes"
+
+
+def _rises(values: Sequence[object]) -> bool:
+    numbers = [v for v in values if _is_coordinate(v)]
+    return len(numbers) == len(values) and numbers == sorted(numbers)
+
+
+def _from_offsets(rows: list) -> AxesStrokes:
+    """stroke-3 rows to strokes: the pen goes up after a row whose last number is 1."""
+    strokes, x, y, is_new = [], 0.0, 0.0, True
+    for dx, dy, up in rows:
+        x, y = x + dx, y + dy
+        if is_new:
+            strokes.append([[], []])
+        strokes[-1][0].append(x)
+        strokes[-1][1].append(y)
+        is_new = up == 1
+    return strokes
+
+
+def _fit(strokes: AxesStrokes) -> AxesStrokes:
+    """Moved to the top left and scaled so that the longer side is 255 px."""
+    low = [min(v for stroke in strokes for v in stroke[k]) for k in (0, 1)]
+    high = [max(v for stroke in strokes for v in stroke[k]) for k in (0, 1)]
+    scale = (CANVAS - 1) / max(high[0] - low[0], high[1] - low[1], 1e-9)
+    return [[[(v - low[k]) * scale for v in stroke[k]] for k in (0, 1)] for stroke in strokes]
 
 
 def downsample(canvas: UInt8[np.ndarray, "256 256"]) -> UInt8[np.ndarray, "64 64"]:

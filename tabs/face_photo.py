@@ -9,6 +9,7 @@ from jaxtyping import Bool, UInt8
 
 from tabs.validation import short_repr, user_error
 
+GONE = "This photo is no longer here: upload it again."
 NO_FACE = "No face was found. Click the two eyes on the photo."
 
 Pixels = UInt8[np.ndarray, "h w 3"]
@@ -32,7 +33,7 @@ def load_photo(path: str | Path) -> Pixels:
     try:
         return _read(path, path.stat().st_mtime_ns)
     except FileNotFoundError as error:
-        raise user_error("This photo is no longer here: upload it again.") from error
+        raise user_error(GONE) from error
 
 
 @lru_cache(maxsize=2)  # of up to 72 MB each

@@ -17,7 +17,12 @@ def encode_png(pixels: UInt8[np.ndarray, "h w *c"]) -> bytes:
 
 def png_url(pixels: UInt8[np.ndarray, "h w *c"]) -> str:
     """A PNG as data URL."""
-    return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode()
+    return png_file_url(encode_png(pixels))
+
+
+def png_file_url(file: bytes) -> str:
+    """A PNG file's content as data URL."""
+    return "data:image/png;base64," + base64.b64encode(file).decode()
 
 
 def jpeg_url(pixels: UInt8[np.ndarray, "h w 3"], side: int) -> str:

@@ -4,14 +4,14 @@ import gradio as gr
 
 from tabs.validation import check_number
 
-TABS = ("sketch", "inpaint", "codes")
+TABS = ("sketch", "inpaint", "codes", "digits")
 MAX_QUERY = 8_000  # characters that are read of one setting
 
 
-def select_tab(request: gr.Request):
-    """The tab that the page's address names, as in `?tab=codes`."""
-    tab = request.query_params.get("tab")
-    return gr.Tabs(selected=tab) if tab in TABS else gr.skip()
+SELECT_TAB = """() => {
+  const tab = new URLSearchParams(location.search).get("tab");
+  return [%s.includes(tab) ? {__type__: "update", selected: tab} : {__type__: "update"}];
+}"""  # JavaScript: the tab that the page's address names, as in `?tab=codes`
 
 
 def tab_query(request: gr.Request, tab: str) -> dict[str, str]:
@@ -21,6 +21,12 @@ def tab_query(request: gr.Request, tab: str) -> dict[str, str]:
     """
     query = dict(request.query_params)
     return query if query.pop("tab", TABS[0]) == tab else {}
+
+
+def section_query(request: gr.Request, tab: str, section: str, first: str) -> dict[str, str]:
+    """The settings of a section of `tab`; an address without `section` means `first`."""
+    query = tab_query(request, tab)
+    return query if query.pop("section", first) == section else {}
 
 
 def parse_number(query: dict[str, str], name: str, low: float, high: float, *, whole: bool = True):

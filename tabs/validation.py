@@ -56,11 +56,11 @@ def check_choice(value: object, name: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def uploaded_path(file: object) -> Path:
+def uploaded_path(file: object, refusal: str = NOT_UPLOADED) -> Path:
     """The path of a file that came through Gradio's upload; no other path is opened."""
     path = get_key(file, "path")
     if isinstance(path, str) and "\0" not in path and len(path) < 1024:
         resolved = Path(path).resolve()
         if resolved.is_relative_to(Path(get_upload_folder()).resolve()) and resolved.is_file():
             return resolved
-    raise user_error(NOT_UPLOADED)
+    raise user_error(refusal)

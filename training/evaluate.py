@@ -1,4 +1,4 @@
-"""Measure a checkpoint on held-out data: `python training/evaluate.py sketch|inpaint|codes`.
+"""Measure a checkpoint on held-out data: `python training/evaluate.py sketch|inpaint|codes|digits`.
 
 Writes the figures into the checkpoint's metrics.json and the results table that is made of them.
 """
@@ -8,19 +8,21 @@ from typing import Annotated
 from tyro.conf import subcommand
 
 from training.codes import evaluate as codes
+from training.digits import evaluate as digits
 from training.engine.cli import run
 from training.inpaint import evaluate as inpaint
 from training.sketch import evaluate as sketch
 
-DEMOS = (sketch, inpaint, codes)
+DEMOS = (sketch, inpaint, codes, digits)
 Config = (
     Annotated[sketch.Config, subcommand("sketch")]
     | Annotated[inpaint.Config, subcommand("inpaint")]
     | Annotated[codes.Config, subcommand("codes")]
+    | Annotated[digits.Config, subcommand("digits")]
 )
 
 
-def main(cfg: sketch.Config | inpaint.Config | codes.Config) -> None:
+def main(cfg: sketch.Config | inpaint.Config | codes.Config | digits.Config) -> None:
     """Evaluate the demo that the settings belong to."""
     demo = next(demo for demo in DEMOS if isinstance(cfg, demo.Config))
     demo.main(cfg)

@@ -22,7 +22,10 @@ from training.engine.cli import run
 from training.release import cards
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("config.json", "model.safetensors", "metrics.json", "README.md", "samples.png")
+FILES = (
+    *("config.json", "model.safetensors", "metrics.json", "README.md", "samples.png"),
+    *("training.json", "training.png", "latents.json"),  # what the Digits tab shows
+)
 SPACE = (
     *("app.py", "models", "tabs", "checkpoints", "requirements.txt"),
     *("README.md", "docs", "LICENSE", "SECURITY.md"),

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from models import checkpoint
 from models.digits.vq import VQ
 from training.data import mnist
-from training.digits import losses
+from training.digits import latent_map, losses
 from training.digits.config import IGNORED, OBJECTIVES, RELEASED, Config, make_model
 from training.digits.dataset import DigitDataset
 from training.digits.discriminator import Discriminator
@@ -62,6 +62,8 @@ def train_by_gradient(cfg: Config, acc: Accelerator) -> None:
         optimizer.step()
         ema.update(model, step, cfg.ema_decay)
         recorder.after_step(step + 1, terms, model, ema, resume)
+    if acc.is_main_process and latent_map.is_plane(model):
+        latent_map.write(cfg.out_dir, cfg.data_dir)
 
 
 def train_gan(cfg: Config, acc: Accelerator) -> None:

@@ -18,7 +18,11 @@ from models.codes.vqvae import VQVAE
 from models.torchvision_ops import declare_missing_operators
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
-SUBFOLDERS = ("", "vqvae", "vqmodel", "movq")  # where a pipeline keeps its VQ model
+INDEX = WEIGHTS + ".index.json"  # of weights in several files
+FP16 = "diffusion_pytorch_model.fp16.safetensors"
+FP16_INDEX = "diffusion_pytorch_model.safetensors.index.fp16.json"
+VARIANTS = {WEIGHTS: None, INDEX: None, FP16: "fp16", FP16_INDEX: "fp16"}  # file -> `variant`
+SUBFOLDERS = ("", "vqvae", "vqmodel", "movq", "vae", "vqgan")  # where a pipeline keeps its VQ model
 CHUNK_CELLS = 4096  # cells compared with the codebook at a time: 128 MiB for 8,192 codes
 
 
@@ -146,7 +150,8 @@ def load(source: str | Path, revision: str | None = None) -> PretrainedVQ:
 
 def _download(source: str, revision: str | None) -> Path:
     """The local folder of a Hub repository's config and weights, without its other files."""
-    wanted = [str(Path(sub, name)) for sub in SUBFOLDERS for name in (CONFIG, WEIGHTS)]
+    names = (CONFIG, "*.safetensors", "*.index*.json")
+    wanted = [str(Path(sub, name)) for sub in SUBFOLDERS for name in names]
     try:
         folder = huggingface_hub.snapshot_download(source, revision=revision, allow_patterns=wanted)
     except errors.HFValidationError as error:
@@ -182,6 +187,11 @@ def _vqmodel_folder(folder: Path) -> Path:
             return inner
         classes.append(str(name or "no class name"))
     if classes:
+        if "AutoencoderKL" in classes:
+            raise CheckpointError(
+                "it holds an AutoencoderKL, whose latents are continuous and have no codebook: "
+                "give a model of the class VQModel of diffusers"
+            )
         raise CheckpointError(
             f"it holds {', '.join(classes)}: give a model of the class VQModel of diffusers"
         )
@@ -193,16 +203,20 @@ def _vqmodel_folder(folder: Path) -> Path:
 
 def _network(cls: type[nn.Module], folder: Path) -> nn.Module:
     """The network, all weights from safetensors: none is unpickled, none keeps its random value."""
-    if not (folder / WEIGHTS).is_file():
+    weights = next((name for name in VARIANTS if (folder / name).is_file()), None)
+    if weights is None:
         raise CheckpointError(
             f"there is no {WEIGHTS}: pickled weights (.bin) can run any code and are not loaded; "
             "ask its author for safetensors"
         )
+    if weights in (INDEX, FP16_INDEX):
+        _check_parts(folder, weights)
     try:
         with torch.random.fork_rng(devices=[]):
             network, report = cls.from_pretrained(
                 folder,
                 use_safetensors=True,
+                variant=VARIANTS[weights],
                 local_files_only=True,
                 low_cpu_mem_usage=False,
                 output_loading_info=True,
@@ -212,11 +226,25 @@ def _network(cls: type[nn.Module], folder: Path) -> nn.Module:
     keys = [*report["missing_keys"], *report["unexpected_keys"]]
     if keys:
         raise CheckpointError(
-            f"{WEIGHTS} does not fit {CONFIG}: {min(keys)} ({len(keys)} tensors differ)"
+            f"{weights} does not fit {CONFIG}: {min(keys)} ({len(keys)} tensors differ)"
         )
     if not all(tensor.isfinite().all() for tensor in network.state_dict().values()):
-        raise CheckpointError(f"{WEIGHTS} has values that are not finite: download it again")
+        raise CheckpointError(f"{weights} has values that are not finite: download it again")
     return network
+
+
+def _check_parts(folder: Path, index: str) -> None:
+    """CheckpointError where a file that the index names is missing, or lies elsewhere."""
+    try:
+        named = set(json.loads((folder / index).read_bytes())["weight_map"].values())
+        missing = sorted(n for n in named if Path(n).name != n or not (folder / n).is_file())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index} cannot be read: {_first_line(error)}") from error
+    if missing:
+        raise CheckpointError(
+            f"{missing[0]} is missing ({len(missing)} of {len(named)} files of weights): download "
+            "all of them"
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -110,14 +110,38 @@ class CodesPrior(nn.Module):
         with the config's `guidance_scale` applies. ValueError where an argument is out of range.
         """
         row = self.validate_inputs(count, label, known, temperature, top_k)
-        side, device = self.config.grid_size, self.bos.device
+        labels = torch.full((count,), row, device=self.bos.device)
+        return self._sample(labels, label is not None, known, temperature, top_k, seed)
+
+    @torch.inference_mode()
+    def sample_labels(
+        self, labels: Int64[Tensor, " n"], temperature: float = 1.0, seed: int = 0
+    ) -> Int64[Tensor, "n gh gw"]:
+        """A code grid of each label: row i is row i of `sample` with its label.
+
+        `labels` are indices of `class_names`. ValueError where an argument is out of range.
+        """
+        for label in labels.unique().tolist():
+            self.validate_inputs(len(labels), label, None, temperature, None)
+        return self._sample(labels.to(self.bos.device), True, None, temperature, None, seed)
+
+    def _sample(
+        self,
+        labels: Int64[Tensor, " n"],
+        guided: bool,
+        known: Tensor | None,
+        temperature: float,
+        top_k: int | None,
+        seed: int,
+    ) -> Int64[Tensor, "n gh gw"]:
+        """Sample cell by cell; `labels` are rows of the embedding."""
+        count, side, device = len(labels), self.config.grid_size, self.bos.device
         known = torch.full((side**2,), MASKED) if known is None else known.flatten().long()
         order = (known == MASKED).int().argsort(stable=True)
         noise = gumbel(count, side**2 * self.config.num_codes, seed).unflatten(1, (side**2, -1))
         noise = noise.to(device)
-        guided = label is not None
-        rows = [row, len(self.config.class_names)] if guided else [row]
-        labels = torch.tensor(rows, device=device).repeat_interleave(count)
+        if guided:
+            labels = torch.cat([labels, torch.full_like(labels, len(self.config.class_names))])
         memory = self.label_embed(labels)[:, None]
         caches = [
             KVCache(layer.project_memory(memory), len(labels), side**2) for layer in self.layers
@@ -138,7 +162,8 @@ class CodesPrior(nn.Module):
                 logits = logits.masked_fill(logits < lowest, -torch.inf)
             sampled = (logits + temperature * noise[:, i]).argmax(1)
             out[:, cell] = sampled if known[cell] == MASKED else known[cell].to(device)
-            h = (self.code_embed(out[:, cell]) + self.pos_embed.weight[cell]).repeat(len(rows), 1)
+            h = self.code_embed(out[:, cell]) + self.pos_embed.weight[cell]
+            h = h.repeat(len(labels) // count, 1)
         return out.view(count, side, side).cpu()
 
     def validate_inputs(

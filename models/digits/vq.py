@@ -102,13 +102,7 @@ class VQ(DigitModel):
     def _sample(
         self, labels: Int64[Tensor, " n"] | None, count: int, temperature: float | int, seed: int
     ) -> Tensor:
-        codes = torch.empty(count, *2 * [self.vqvae.config.grid_size], dtype=torch.long)
-        for label in labels.unique().tolist():
-            rows = (labels == label).nonzero()[:, 0].cpu()
-            # as many as the last row asks for: row i is the i-th sample of its class
-            last = int(rows[-1]) + 1
-            codes[rows] = self.prior.sample(last, label, None, temperature, seed=seed)[rows]
-        return self.decode(codes)
+        return self.decode(self.prior.sample_labels(labels, temperature, seed))
 
     def _reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))

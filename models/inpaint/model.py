@@ -37,6 +37,7 @@ from models.inpaint.attributes import (
 )
 from models.inpaint.cvae import FaceCVAE
 from models.inpaint.glasses import GlassesSegmenter, glasses_mask
+from models.inpaint.membrane import attach
 from models.inpaint.refiner import FaceContext, Refiner, downsample2, input_features
 
 PATCH = 4  # px at half size, side of the patches that the stem embeds
@@ -312,13 +313,20 @@ class Inpainter(nn.Module):
         noise: Float[Tensor, "n z"],
         temperature: float,
     ) -> Float[Tensor, "n 3 h w"]:
-        """Decode one z per row of noise, all of one face (d = 1) or each of its own (d = n)."""
+        """Decode one z per row of noise, all of one face (d = 1) or each of its own (d = n).
+
+        The decoder's colours are right up to a membrane, which makes the fill meet its border.
+        """
         null_cond = self.embed_attributes(null_attributes(attributes, self.config.attributes))
         cond = self.embed_attributes(attributes)
         attr = torch.lerp(null_cond, cond, self.config.attribute_scale)
         z = self.prior(context, attr).sample(noise, temperature)
         logits = self.decode(z, context.expand(len(z)), attr.expand(len(z), -1))
-        return torch.where(mask > 0.5, logits.sigmoid(), image)
+        n = len(logits)
+        filled = attach(
+            logits.float().sigmoid(), image.expand(n, -1, -1, -1), mask.expand(n, -1, -1, -1)
+        )
+        return filled.clamp(0, 1)
 
 
 MODELS = (Inpainter, FaceCVAE)

@@ -20,11 +20,12 @@ from tabs.codes.pictures import (
     parse_grid,
     read_image,
 )
-from tabs.codes.render import atlas_value, code_colours, compare, psnr, strip_value, to_url
+from tabs.codes.render import atlas_value, code_colours, compare, similarity, strip_value, to_url
 from tabs.validation import MAX_SEED, check_choice, check_number, get_key, user_error
 
 SLOTS = {"A": "first", "B": "second"}  # as displayed -> in the board's value
-EMPTY_BOARD = {"kind": KINDS[0], "first": None, "second": None, "chain": [], "redo": []}
+EMPTY_BOARD = {"kind": "", "first": None, "second": None, "chain": [], "redo": [], "todo": []}
+PRIOR_SETTINGS = ("label", "temperature", "top_k", "seed")
 MAX_TEMPERATURE = 2.0
 MAX_TOP_K = 64  # of the tab's slider
 MAX_LINE = 4_000  # characters of one edit
@@ -161,16 +162,13 @@ def decode_board(board: Board) -> DecodedBoard:
 
 
 def board_value(board: Board, sources: dict | None = None) -> dict:
-    """The component's value; `sources` are new pictures (c, h, w) by slot."""
+    """What the component shows of a board; `sources` are new pictures (c, h, w) by slot."""
     decoded = decode_board(board)
     moved, note = compare(decoded.by_codes, decoded.by_pixels, board.kind)
     recon = dict(zip(SLOTS.values(), decoded.unedited, strict=True))
     pictures = {f"{slot}_again": to_url(image, board.kind) for slot, image in recon.items()}
     pictures |= {"edited": to_url(decoded.by_codes, board.kind), "moved": moved}
-    notes = {"moved": note}
-    for slot, source in (sources or {}).items():
-        pictures[slot] = to_url(source, board.kind)
-        notes[slot] = f"{psnr(source, recon[slot]):.1f} dB"
+    sources = sources or {}
     return {
         "kind": board.kind,
         "first": board.first.tolist(),
@@ -181,24 +179,27 @@ def board_value(board: Board, sources: dict | None = None) -> dict:
         "codes": get_vqvae(board.kind).config.num_codes,
         "colours": code_colours(board.kind),
         "pictures": pictures,
-        "notes": notes,
+        "notes": {"moved": note},
+        "sources": {
+            "pictures": {slot: to_url(image, board.kind) for slot, image in sources.items()},
+            "notes": {slot: similarity(image, recon[slot]) for slot, image in sources.items()},
+        },
     }
 
 
-def new_board(kind: str, first, second) -> dict:
-    """The value of a board without edits, of two pictures (c, h, w)."""
+def initial_board(kind: str) -> tuple[Board, dict]:
+    """A board of the first two pictures of a kind, and these pictures by slot."""
     import torch
 
-    codes = get_vqvae(kind).encode(torch.stack([first, second]))
-    return board_value(Board(kind, *codes, [], []), {"first": first, "second": second})
+    pictures = initial_pictures(kind)[:2]
+    codes = get_vqvae(kind).encode(torch.stack(pictures))
+    return Board(kind, *codes, [], []), dict(zip(SLOTS.values(), pictures, strict=True))
 
 
-def set_picture(value: dict, kind: str, slot: str, source) -> dict:
-    """The board's value with a picture (1, c, h, w) encoded in one slot; its edits stay."""
-    if not isinstance(value, dict) or value.get("kind") != kind or value.get("first") is None:
-        return new_board(kind, source[0], source[0])
-    codes = get_vqvae(kind).encode(source)[0]
-    return board_value(read_board(value)._replace(**{slot: codes}), {slot: source[0]})
+def set_picture(board: Board, slot: str, source) -> Board:
+    """The board with a picture (1, c, h, w) encoded in one slot; the edits of another A end."""
+    board = board._replace(**{slot: get_vqvae(board.kind).encode(source)[0]})
+    return apply_edit(board, "reset") if slot == "first" and board.chain else board
 
 
 def sample_grids(
@@ -255,101 +256,103 @@ def initial_pictures(kind: str) -> tuple:
     return tuple(model.decode(torch.cat(grids)))
 
 
-def on_kind(kind: str):
-    """Another codebook: its first two pictures, its atlas, its labels."""
-    check_kind(kind)
-    pictures = initial_pictures(kind)
-    board = new_board(kind, pictures[0], pictures[1])
-    labels = label_choices(kind)
+def act(board: Board, action: dict) -> tuple[Board, dict]:
+    """The board after one action of the page, and its new pictures (c, h, w) by slot.
+
+    {"do": "kind", "kind"}, {"do": "edit", "line"}, {"do": "text", "text"}, {"do": "picture",
+    "slot", "picture"}, {"do": "complete", "open", "label", "temperature", "top_k", "seed"};
+    gr.Error for one that is not valid.
+    """
+    match action:
+        case {"do": "kind", "kind": kind}:
+            return initial_board(check_kind(kind))
+        case {"do": "edit", "line": line}:
+            board = apply_edit(board, str(line)[:MAX_LINE])
+        case {"do": "text", "text": text}:
+            chain = [str(edit) for edit in parse_edits(str(text)[:MAX_TEXT])]
+            board = board._replace(chain=chain, redo=[])
+        case {"do": "picture", "slot": slot, "picture": picture}:
+            slot = SLOTS[check_choice(slot, "Picture", tuple(SLOTS))]
+            source = read_image(picture, board.kind)
+            return set_picture(board, slot, source), {slot: source[0]}
+        case {"do": "complete", "open": cells}:
+            if not isinstance(cells, list) or not cells:
+                raise user_error("Choose Erase and open some cells of the edited codes first.")
+            settings = (action.get(name) for name in PRIOR_SETTINGS)
+            line = completion_edit(board.kind, edited_grid(board), cells, *settings)
+            board = apply_edit(board, line)
+        case _:
+            raise user_error("This action is unknown.")
+    edited_grid(board)
+    return board, {}
+
+
+def answer(value: dict):
+    """The tab's outputs for a state of its board: after its actions, each of which may fail.
+
+    The board's `done` is the number of the last action, and `refused` the sentence of one that
+    failed. What belongs to a kind is there where the page is not `dressed` for it yet.
+    """
+    from models.codes import edit_script
+
+    sources, strip, refused, done = {}, gr.skip(), "", 0
+    if get_key(value, "first") is None:
+        board, sources = initial_board(check_kind(get_key(value, "kind") or KINDS[0]))
+    else:
+        board = read_board(value)
+    todo = get_key(value, "todo") or []
+    if not isinstance(todo, list) or len(todo) > edit_script.MAX_EDITS:
+        raise user_error(f"`todo` must be a list of at most {edit_script.MAX_EDITS} actions.")
+    for action in todo:
+        done = check_number(get_key(action, "n"), "An action's number", 0, 2**53, whole=True)
+        try:
+            if action.get("do") == "sample":
+                strip = strip_value(sample_pictures(board.kind, action), board.kind)
+                continue
+            kind = board.kind
+            board, new = act(board, action)
+            sources = sources | new if board.kind == kind else new
+        except gr.Error as error:
+            refused = error.message
+    shown = board_value(board, sources) | {"done": done, "refused": refused}
+    if get_key(value, "dressed") == board.kind:
+        return shown, board.text(), strip, *(gr.skip() for _ in range(5))
+    labels = label_choices(board.kind)
+    reset = {"value": "any"} if any(action.get("do") == "kind" for action in todo) else {}
     return (
-        board, "", strip_value(pictures, kind), pictures, atlas_value(kind), ABOUT[kind],
-        gr.update(choices=labels, value="any", visible=len(labels) > 1),
-        gr.update(visible=kind in DRAWABLE),
+        shown, board.text(), strip_value(initial_pictures(board.kind), board.kind),
+        atlas_value(board.kind), ABOUT[board.kind], board.kind,
+        gr.update(choices=labels, visible=len(labels) > 1, **reset),
+        gr.update(visible=board.kind in DRAWABLE),
     )  # fmt: skip
 
 
-def on_pick(board: dict, strip: dict, pictures: tuple, kind: str, into: str):
-    """A picture of the strip goes into A or B."""
-    last = len(pictures or ()) - 1
-    i = check_number(get_key(strip, "chosen"), "Picture", 0, last, whole=True)
-    return set_picture(board, kind, _slot(into), pictures[i][None])
-
-
-def on_upload(board: dict, path: str | None, kind: str, into: str):
-    """An uploaded picture goes into A or B."""
-    if not path:
-        return gr.skip()
-    return set_picture(board, kind, _slot(into), read_image({"path": path}, kind))
-
-
-def on_drawing(board: dict, drawing: dict, kind: str, into: str):
-    """The drawing so far goes into A or B."""
-    if kind not in DRAWABLE or not get_key(drawing, "strokes"):
-        return gr.skip()
-    return set_picture(board, kind, _slot(into), read_image(drawing, kind))
-
-
-def _slot(name: object) -> str:
-    """The slot that is displayed as A or B."""
-    return SLOTS[check_choice(name, "Picture", tuple(SLOTS))]
-
-
-def on_edit(value: dict):
-    """One more edit, undo, redo or reset; an invalid edit changes nothing."""
-    line = str(get_key(value, "line") or "")[:MAX_LINE]
-    board = apply_edit(read_board(value), line)
-    return board_value(board), board.text()
-
-
-def on_chain(value: dict, text: str):
-    """The edits of a text in place of the board's."""
-    board = read_board(value)
-    lines = [str(edit) for edit in parse_edits(str(text)[:MAX_TEXT])]
-    if lines == board.chain:
-        return gr.skip(), gr.skip()
-    board = board._replace(chain=lines, redo=[])
-    return board_value(board), board.text()
-
-
-def on_sample(kind: str, label: str, temperature: float, top_k: float, seed: int):
-    """New samples of the prior in the strip."""
+def sample_pictures(kind: str, settings: dict):
+    """New pictures of the strip (n, c, h, w): samples of the prior."""
+    label, temperature, top_k, seed = (settings.get(name) for name in PRIOR_SETTINGS)
     grids = sample_grids(kind, label, temperature, top_k, seed, STRIP_SIZE, None)
-    pictures = tuple(get_vqvae(kind).decode(grids))
-    return strip_value(pictures, kind), pictures
+    return get_vqvae(kind).decode(grids)
 
 
-def on_complete(value: dict, label: str, temperature: float, top_k: float, seed: int):
-    """One more edit: the open cells of the edited grid, sampled from the prior."""
-    board = read_board(value)
-    cells = get_key(value, "open") or []
-    if not isinstance(cells, list) or not cells:
-        raise user_error("Choose Erase and open some cells of the edited codes first.")
-    line = completion_edit(board.kind, edited_grid(board), cells, label, temperature, top_k, seed)
-    board = apply_edit(board, line)
-    return board_value(board), board.text()
-
-
-def from_link(request: gr.Request):
-    """Codebook, grids, edits and settings of the page's address; what is invalid is ignored."""
-    query = permalink.tab_query(request, "codes")
+def from_link(query: dict[str, str]):
+    """The board, its label and the prior's settings of a link; what is invalid is ignored."""
     kind = query.get("kind")
     kind = kind if kind in available_kinds() else KINDS[0]
-    outputs = list(on_kind(kind))
+    board: dict = {"kind": kind, "first": None, "second": None, "chain": [], "redo": []}
     try:
-        text = query.get("edits", "")[: permalink.MAX_QUERY]
-        edits = [str(edit) for edit in parse_edits(text)]
+        edits = parse_edits(query.get("edits", "")[: permalink.MAX_QUERY])
         grids = [grid_from_link(query.get(name, ""), kind) for name in ("a", "b")]
-        board = Board(kind, *grids, edits, [])
-        outputs[:2] = board_value(board), board.text()
+        found = Board(kind, *grids, [str(edit) for edit in edits], [])
+        edited_grid(found)
+        board |= {"first": found.first.tolist(), "second": found.second.tolist()}
+        board |= {"chain": found.chain}
     except (ValueError, gr.Error):
         pass
-    labels = label_choices(kind)
-    if query.get("label") in labels:
-        outputs[6] = gr.update(choices=labels, value=query["label"], visible=len(labels) > 1)
-    max_top_k = min(get_vqvae(kind).config.num_codes, MAX_TOP_K)
+    labels, max_top_k = label_choices(kind), min(get_vqvae(kind).config.num_codes, MAX_TOP_K)
+    label = query.get("label")
     return (
-        *outputs,
-        kind,
+        board,
+        gr.update(choices=labels, value=label) if label in labels else gr.skip(),
         permalink.parse_number(query, "temperature", 0, MAX_TEMPERATURE, whole=False),
         permalink.parse_number(query, "top_k", 0, max_top_k),
         permalink.parse_number(query, "seed", 0, MAX_SEED),

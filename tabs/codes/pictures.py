@@ -1,11 +1,12 @@
 """Input of the Codes tab: its codebooks, pictures as their encoders take them, grids of codes."""
 
+import io
 import os
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
 from tabs import face_photo, model_cache
@@ -62,20 +63,22 @@ def read_image(picture: object, kind: str):
     """
     config = get_vqvae(kind).config
     if isinstance(picture, dict) and "path" in picture:
-        return _read_file(picture, kind, config.image_size)
+        return _read_file(uploaded_path(picture), kind, config.image_size, original=picture)
+    if isinstance(picture, str):
+        url = drawing_pad.decode_url(picture, drawing_pad.MAX_URL)
+        return _read_file(url, kind, config.image_size, original=picture)
     if config.channels == 3:
         raise user_error("Send a photo: neither faces nor photographs can be drawn here.")
-    return _from_ink(drawing_pad.parse_drawing(picture), kind)
+    return _from_drawing(picture, kind)
 
 
-def _read_file(picture: dict, kind: str, size: int):
+def _read_file(file: Path | io.BytesIO, kind: str, size: int, original: object):
     import torch
 
     from models import images
 
-    path = uploaded_path(picture)
     try:
-        image = images.flatten(images.read_picture(path, images.MAX_PHOTO, full_size=True))
+        image = images.flatten(images.read_picture(file, images.MAX_PHOTO, full_size=True))
     except ValueError as error:
         raise user_error(str(error)) from error
     exact = image.size == (size, size)
@@ -84,7 +87,7 @@ def _read_file(picture: dict, kind: str, size: int):
             return crop_photo(np.array(image.convert("RGB")), size, find=kind == "faces")
         return images.to_rgb(np.array(image.convert("RGB"))[None])
     if not exact:
-        return _from_ink(drawing_pad.parse_drawing(picture), kind)
+        return _from_drawing(original, kind)
     grey = images.to_ink(np.array(image.convert("L")))
     edge = torch.cat([grey[0], grey[-1], grey[:, 0], grey[:, -1]]).mean()
     return (grey if edge < 0.5 else 1 - grey)[None, None]
@@ -108,13 +111,12 @@ def crop_photo(pixels: UInt8[np.ndarray, "h w 3"], size: int, *, find: bool):
     return torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
 
 
-def _from_ink(ink: Float[np.ndarray, "64 64"], kind: str):
+def _from_drawing(drawing: object, kind: str):
+    """A drawing or picture of one, (1, 1, h, w), as the codebook of `kind` knows them."""
     import torch
 
-    from models import images
-
-    x = torch.from_numpy(ink)
-    return (images.ink_to_digit(x) if kind == "digits" else x)[None, None]
+    parse = drawing_pad.parse_digit if kind == "digits" else drawing_pad.parse_drawing
+    return torch.from_numpy(parse(drawing))[None, None]
 
 
 def parse_grid(value: object, name: str, kind: str, *, allow_masked: bool = False):

@@ -14,6 +14,10 @@ from tabs.image_encoding import png_url
 ATLAS_COLUMNS = 16
 ATLAS_MAX_CODES = 1024
 ATLAS_MARGIN = 3  # cells of the same code around the one that is shown
+SIMILARITY = (  # from so many dB
+    (40, "nearly the same"), (27, "very similar"), (20, "similar"), (13, "different"),
+    (-math.inf, "very different"),
+)  # fmt: skip
 NO_PIXELS = "An edit of single codes has no counterpart in pixels."
 
 
@@ -93,10 +97,17 @@ def psnr(a: Float[Any, "c h w"], b: Float[Any, "c h w"]) -> float:
     return 99.0 if error < 1e-9 else -10 * math.log10(error)
 
 
+def similarity(a: Float[Any, "c h w"], b: Float[Any, "c h w"]) -> str:
+    """The PSNR of two images in a word and in dB."""
+    decibels = psnr(a, b)
+    if decibels >= 99:
+        return "identical"
+    word = next(word for limit, word in SIMILARITY if decibels >= limit)
+    return f"{word} ({decibels:.1f} dB)"
+
+
 def compare(by_codes, by_pixels, kind: str) -> tuple[str, str]:
-    """The picture edited in pixels as a data URL, and its PSNR against the edited codes as text."""
+    """The picture edited in pixels as a data URL, and how similar the edited codes' one is."""
     if by_pixels is None or by_pixels.shape != by_codes.shape:
         return "", NO_PIXELS
-    return to_url(
-        by_pixels, kind
-    ), f"{psnr(by_codes, by_pixels):.1f} dB apart from the edited codes"
+    return to_url(by_pixels, kind), f"Beside the edited codes: {similarity(by_codes, by_pixels)}."

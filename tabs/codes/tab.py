@@ -3,7 +3,6 @@
 import contextlib
 
 import gradio as gr
-from gradio.context import Context
 
 from tabs.codes import api, handlers
 from tabs.codes.pictures import KINDS, available_kinds
@@ -12,6 +11,7 @@ from tabs.components.codebook_atlas import CodebookAtlas
 from tabs.components.drawing_pad import DrawingPad
 from tabs.components.picture_strip import PictureStrip
 from tabs.components.share_panel import SharePanel
+from tabs.components.tab_state import PRIVATE, TabState
 from tabs.validation import MAX_SEED
 
 
@@ -19,7 +19,7 @@ def warm() -> None:
     """Load the models and run them once, so that the first visitor need not wait."""
     with contextlib.suppress(gr.Error):
         for kind in KINDS:
-            handlers.on_kind(kind)
+            handlers.answer({"kind": kind})
 
 
 def build() -> None:
@@ -40,6 +40,7 @@ def build() -> None:
             with gr.Accordion("Draw a picture", open=False) as own:
                 drawing = DrawingPad(elem_id="codes-pad")
         with gr.Column(elem_classes="studio-results"):
+            state = TabState("codes", sent=1)
             board = CodeBoard(handlers.EMPTY_BOARD, elem_id="codes-board")
             atlas = CodebookAtlas(elem_id="codes-atlas")
         with gr.Column(elem_classes="studio-settings"):
@@ -59,27 +60,27 @@ def build() -> None:
                 label="Edits as text: copy or paste", lines=4, max_lines=12,
                 buttons=["copy"], elem_id="codes-chain",
             )  # fmt: skip
-    pictures = gr.State((), time_to_live=3600)  # of the strip
 
-    private = {"api_visibility": "private", "show_progress": "hidden"}
-    heavy = {**private, "concurrency_id": "model"}
-    latest = {"trigger_mode": "always_last"}
-    prior_settings = [label, temperature, top_k, seed]
-    switch = {
-        "inputs": kind, "outputs": [board, chain, strip, pictures, atlas, about, label, own],
-    }  # fmt: skip
-    kind.input(handlers.on_kind, **switch, **heavy)
-    strip.pick(handlers.on_pick, [board, strip, pictures, kind, into], board, **heavy)
-    upload.upload(handlers.on_upload, [board, upload, kind, into], board, **heavy)
-    drawing.live(handlers.on_drawing, [board, drawing, kind, into], board, **latest, **heavy)
-    board.edit(handlers.on_edit, board, [board, chain], **latest, **heavy)
-    gr.on([chain.submit, chain.blur], handlers.on_chain, [board, chain], [board, chain], **heavy)
-    sample.click(handlers.on_sample, [kind, *prior_settings], [strip, pictures], **heavy)
-    complete.click(handlers.on_complete, [board, *prior_settings], [board, chain], **heavy)
-    atlas.pick(
-        None, [atlas, board], board, js="(a, b) => ({...b, pictures: null, chosen: a.chosen})",
-        **private,
-    )  # fmt: skip
-    link_outputs = [*switch["outputs"], kind, temperature, top_k, seed]
-    Context.root_block.load(handlers.from_link, None, link_outputs, **heavy)
+    link = [board, label, temperature, top_k, seed]
+    outputs = [board, chain, strip, atlas, about, kind, label, own]
+    changes = [board.edit, *(setting.change for setting in link[1:])]
+    state.connect(handlers.answer, link, outputs, changes, handlers.from_link)
+
+    def act(event, inputs: list, action: str) -> None:
+        """After an event add an action, JavaScript with the inputs' values `v`, to the board."""
+        script = f"(...v) => {{ studio.board.act({action}); return []; }}"
+        event(None, inputs, None, js=script, **PRIVATE)
+
+    settings = "label: v[0], temperature: v[1], top_k: v[2], seed: v[3]"
+    act(kind.input, [kind], "{do: 'kind', kind: v[0]}")
+    act(strip.pick, [strip, into], "{do: 'picture', slot: v[1], picture: v[0].tiles[v[0].chosen]}")
+    act(upload.upload, [upload, into], "{do: 'picture', slot: v[1], picture: {path: v[0].path}}")
+    act(drawing.live, [drawing, into], "{do: 'picture', slot: v[1], picture: v[0]}")
+    act(sample.click, link[1:], f"{{do: 'sample', {settings}}}")
+    completed = f"(...v) => {{ studio.board.complete({{{settings}}}); return []; }}"
+    complete.click(None, link[1:], None, js=completed, **PRIVATE)
+    pasted = "text => { studio.board.text(text); return []; }"
+    gr.on([chain.submit, chain.blur], None, chain, None, js=pasted, **PRIVATE)
+    chosen = "atlas => { studio.board.choose(atlas.chosen); return []; }"
+    atlas.pick(None, atlas, None, js=chosen, **PRIVATE)
     api.build()

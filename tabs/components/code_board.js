@@ -1,6 +1,8 @@
 // The board of codes: {kind, first, second, edited: rows of codes, chain, redo: edits as text, codes: K, colours,
-// pictures, notes}. Sets `line` to an edit and triggers "edit"; the server answers with the board after it.
+// pictures, notes, done}. Each action, {n, do, ...}, waits in `todo` and triggers "edit"; the server answers with the
+// board after all of them, and with the `n` of the last one. `studio.board.act(action)` adds one from outside.
 // `code` is the chosen one, `open` are cells [x, y] for the prior to complete.
+const BLANK = "data:image/gif;base64,R0lGODlhAQABAAAAACw=";
 const note = (name, text) => { find(`[data-note="${name}"]`).textContent = text; };
 const canvases = { first: 0, second: 0, edited: 0 };
 for (const name of Object.keys(canvases)) canvases[name] = find(`[data-grid="${name}"]`);
@@ -8,12 +10,13 @@ const border = find(".pad-group select");
 const cut = find('[data-splice="cut"]');
 const axis = find('[data-splice="axis"]');
 
-let state = { first: null, chain: [], redo: [], colours: [] };
+let state = { kind: "", first: null, second: null, chain: [], redo: [], colours: [], sources: {}, dressed: "" };
+let todo = []; // actions without an answer
 let code = 0;
 let open = []; // cells as "x,y"
 let patch = null; // [left, top, right, bottom] of B
 let cursor = null; // [x, y] in the edited grid
-let serial = 0;
+let serial = 0; // of the last action
 
 const size = (grid) => [grid[0].length, grid.length];
 
@@ -77,21 +80,22 @@ function paintAll() {
   });
 }
 
-const kept = () => {
-  const { kind, first, second, chain, redo } = state;
-  return { kind, first, second, chain, redo, code, open: open.map((key) => key.split(",").map(Number)) };
-};
-
-function send(line) {
-  if (!state.first) return;
-  serial += 1;
-  props.value = { ...kept(), line, serial };
+function sync() { // the state of the tab, as it is kept and sent
+  const { kind, first, second, chain, redo, sources, dressed, pictures } = state;
+  const settled = todo.length === 0 && Boolean(pictures) && dressed === kind; // the server need not answer
+  props.value = { kind, first, second, chain, redo, dressed, todo, pictures, settled, look: { sources } };
   trigger("edit");
 }
 
-function sync() { // a choice the server need not answer
-  props.value = { ...kept(), line: "", serial };
+function act(action) {
+  serial += 1;
+  const last = todo.at(-1);
+  const replaces = action.do === "picture" && last?.do === "picture" && last.slot === action.slot;
+  todo = [...(replaces ? todo.slice(0, -1) : todo), { ...action, n: serial }];
+  sync();
 }
+
+const send = (line) => act({ do: "edit", line });
 
 function place(event, name, loose = false) {
   const box = canvases[name].getBoundingClientRect();
@@ -105,7 +109,6 @@ function place(event, name, loose = false) {
 function choose(value) {
   code = value % state.codes;
   paintAll();
-  sync();
 }
 
 function applyTool([x, y]) { // the tool on one cell
@@ -126,7 +129,6 @@ function applyToCells(cells) {
       ? open.filter((key) => !cells.includes(key))
       : [...new Set([...open, ...cells])];
     paintAll();
-    sync();
   }
 }
 
@@ -154,10 +156,22 @@ function startDrag(event, name) {
 
 function moveDrag(event, name) {
   const [x, y] = place(event, name, true);
-  if (drag.from) {
+  if (drag.cells) {
+    for (const step of event.getCoalescedEvents?.() ?? []) passOver(place(step, name, true));
+    passOver([x, y]);
+  } else {
     const [a, b] = drag.from;
     patch = [Math.min(a, x), Math.min(b, y), Math.max(a, x) + 1, Math.max(b, y) + 1];
-  } else if (!drag.cells.includes(`${x},${y}`)) drag.cells.push(`${x},${y}`);
+  }
+}
+
+function passOver([x, y]) { // all cells from the last one to this one
+  const [a, b] = drag.cells.at(-1).split(",").map(Number);
+  const steps = Math.max(Math.abs(x - a), Math.abs(y - b));
+  for (let i = 1; i <= steps; i++) {
+    const key = [a + ((x - a) * i) / steps, b + ((y - b) * i) / steps].map(Math.round).join();
+    drag.cells = [...drag.cells.filter((cell) => cell !== key), key];
+  }
 }
 
 for (const [name, canvas] of Object.entries(canvases)) {
@@ -212,31 +226,61 @@ axis.addEventListener("change", splice);
 
 function show() {
   const value = props.value ?? {};
-  if (value.chosen !== undefined && value.chosen !== null && state.codes) { // from the atlas
-    choose(value.chosen);
+  if (value.done === undefined) { // what we have sent ourselves, or what was kept
+    if (!state.first && value.first) {
+      state = { ...state, ...value, sources: value.look?.sources ?? {}, pictures: null, dressed: "" };
+      todo = value.todo ?? [];
+      serial = Math.max(0, ...todo.map(({ n }) => n));
+      sync();
+    }
     return;
   }
-  if (!value.pictures) return; // what we have sent ourselves
-  for (const [name, source] of Object.entries(value.pictures)) {
-    const image = find(`[data-picture="${name}"]`);
-    image.src = source || "data:,";
-    image.hidden = !source;
-  }
-  Object.entries(value.notes ?? {}).forEach(([name, text]) => note(name, text));
+  todo = todo.filter(({ n }) => n > value.done);
+  const before = value.kind === state.kind ? state.sources : {};
+  const sources = { // the pictures that were encoded, which a link does not have
+    pictures: { ...before.pictures, ...value.sources.pictures },
+    notes: { ...before.notes, ...value.sources.notes },
+  };
   if (value.kind !== state.kind) {
     code = 0;
     patch = cursor = null;
-    cut.max = size(value.first)[0];
-    cut.value = cut.max;
   }
-  if (value.kind !== state.kind || value.chain.length !== state.chain.length) open = [];
-  state = value;
+  if (value.refused) note("cell", value.refused);
+  if (value.kind !== state.kind || value.chain.join("\n") !== state.chain.join("\n")) open = [];
+  state = { ...value, sources, dressed: value.kind };
+  for (const [name, source] of Object.entries({ first: "", second: "", ...value.pictures, ...sources.pictures })) {
+    const image = find(`[data-picture="${name}"]`);
+    image.src = source || BLANK;
+    image.hidden = !source;
+  }
+  for (const [name, text] of Object.entries({ first: "", second: "", ...value.notes, ...sources.notes })) note(name, text);
+  const [op, at, along] = state.chain.at(-1)?.split(" ") ?? [];
+  const isSplice = op === "splice" && !todo.length;
+  axis.value = isSplice ? along : axis.value;
+  cut.max = size(state.first)[axis.value === "y" ? 1 : 0];
+  if (isSplice) cut.value = at;
+  else if (!todo.length) cut.value = cut.max;
   for (const [name, canvas] of Object.entries(canvases)) {
     const [w, h] = size(state[name]);
     canvas.style.aspectRatio = `${w} / ${h}`;
   }
   paintAll();
+  sync();
 }
+
+studio.board = {
+  act,
+  choose(value) { // from the atlas
+    if (state.codes) choose(value);
+    selectTool("paint");
+  },
+  complete(settings) {
+    act({ do: "complete", open: open.map((key) => key.split(",").map(Number)), ...settings });
+  },
+  text(text) {
+    if (text.trim() !== state.chain.join("\n")) act({ do: "text", text });
+  },
+};
 
 watch("value", show);
 fitToScreen(Object.values(canvases), (canvas) => paint(canvas.dataset.grid));

@@ -6,9 +6,9 @@ from tabs.components.custom_html import CustomHTML
 
 
 class CodeBoard(CustomHTML):
-    """Grids of codes with their tools; the event `edit` requests the edit in `line`."""
+    """Grids of codes with their tools; the event `edit` is one more action."""
 
-    asset, scripts = "code_board", ("dom", "canvas", "code_board")
+    asset, scripts = "code_board", ("dom", "canvas", "studio", "code_board")
 
     def __init__(self, value: dict | None = None, **settings: Any):
         super().__init__(value, elem_classes="results codes", **settings)

@@ -10,7 +10,7 @@ EMPTY = {"tiles": [], "note": "Draw a stroke or two, or take an example: complet
 class CompletionGrid(CustomHTML):
     """Tiles with downloads; the event `pick` sets `chosen` to the number of a tile."""
 
-    asset, scripts = "completion_grid", ("dom", "completion_grid")
+    asset, scripts = "completion_grid", ("dom", "studio", "completion_grid")
 
     def __init__(self, value: dict = EMPTY, **settings: Any):
         super().__init__(value, elem_classes="results", **settings)

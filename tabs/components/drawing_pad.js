@@ -1,7 +1,9 @@
 // A drawing pad whose value is the strokes themselves:
 // {strokes: [[xs, ys], ...], erase: [bool, ...], base: null | PNG data URL, live: bool},
-// in px of a `props.side` square. Triggers "live" when a change is to be completed at once.
+// in px of a `props.side` square. Triggers "edit" at each change, "live" if it is to be completed at once.
 const LIMIT = { strokes: 1000, points: 20000, stroke: 2000, undo: 200 };
+const REACH = 30; // px beyond an edge
+const MIN_STEP = 1.5; // px between two points
 const DRAFT_MS = 250; // between two looks at an unfinished stroke
 const canvas = find("canvas");
 const ink = canvas.getContext("2d");
@@ -60,6 +62,7 @@ function publish(d) {
   const value = { ...d, live: live.checked };
   sent = JSON.stringify(normalize(value));
   props.value = value;
+  trigger("edit");
   if (live.checked) trigger("live");
 }
 
@@ -91,22 +94,24 @@ const actions = {
     if (after) show(after);
   },
   clear() {
-    if (!isEmpty(drawing)) commit({ strokes: [], erase: [], base: null });
+    if (isEmpty(drawing)) return;
+    commit({ strokes: [], erase: [], base: null });
+    trigger("clear");
   },
 };
 
 function position(event) { // in px of the square; somewhat outside it, too
   const box = canvas.getBoundingClientRect();
   const scaled = (v, low, size) => {
-    const px = clamp(((v - low) / size) * props.side, -props.side, 2 * props.side);
-    return Math.round(px * 10) / 10;
+    const px = clamp(((v - low) / size) * props.side, -REACH, props.side + REACH);
+    return Math.round(px * 4) / 4; // a link has quarters of a px, too
   };
   return [scaled(event.clientX, box.left, box.width), scaled(event.clientY, box.top, box.height)];
 }
 
 function addPoint(event) {
   const [x, y] = position(event);
-  if (Math.hypot(x - drag.xs.at(-1), y - drag.ys.at(-1)) < 1) return;
+  if (Math.hypot(x - drag.xs.at(-1), y - drag.ys.at(-1)) < MIN_STEP) return;
   drag.xs.push(x);
   drag.ys.push(y);
 }
@@ -159,7 +164,9 @@ live.addEventListener("change", () => publish(drawing));
 
 watch("value", () => {
   const given = normalize(props.value);
-  if (JSON.stringify(given) !== sent) commit(given);
+  if (JSON.stringify(given) === sent) return;
+  commit(given);
+  if (given.base) canvas.scrollIntoView({ block: "nearest", behavior: "smooth" }); // a tile was chosen
 });
 
 fitToScreen([canvas], paint);

@@ -8,6 +8,7 @@ rasterised by one function: {"strokes": [[xs, ys], ...], "erase": [bool, ...],
 import base64
 import binascii
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
+from tabs import permalink
 from tabs.components.custom_html import CustomHTML
 from tabs.validation import short_repr, uploaded_path, user_error
 
@@ -23,12 +25,13 @@ MAX_STROKES, MAX_POINTS, REACH = 1_000, 20_000, 4 * SIDE
 MAX_URL = 12 * 2**20  # characters of a picture sent as data URL
 PNG_URL = "data:image/png;base64,"
 EMPTY = {"strokes": [], "erase": [], "base": None, "live": True}
+LINK_OFFSET = 128  # quarters of a px: a link has places a little outside of the canvas, too
 
 Ink = Float32[np.ndarray, "64 64"]
 
 
 class DrawingPad(CustomHTML):
-    """The pad; its event `live` requests a completion, at each change and while one draws."""
+    """The pad; its event `edit` is a change, also while one draws, and `live` one in live mode."""
 
     asset, scripts = "drawing_pad", ("dom", "canvas", "drawing_pad")
 
@@ -40,7 +43,8 @@ class DrawingPad(CustomHTML):
 def parse_drawing(drawing: object) -> Ink:
     """The ink of a drawing in any form that the endpoint accepts; an empty one is a `gr.Error`.
 
-    The pad's value, an ImageEditor's, Quick, Draw! strokes, an uploaded picture, a PNG data URL.
+    The pad's value, an ImageEditor's, strokes in any convention of `images.to_canvas`, also as JSON
+    text, an uploaded picture, a PNG data URL.
     """
     match drawing:
         case None | "":
@@ -52,9 +56,11 @@ def parse_drawing(drawing: object) -> Ink:
         case {"path": _}:
             ink = _picture_ink(_open(uploaded_path(drawing)))
         case list():
-            ink = _rasterize(drawing, None, None)
+            ink = _rasterize(_to_canvas(drawing), None, None)
+        case str() if drawing.lstrip()[:1] in ("[", "{"):
+            return parse_drawing(_from_json(drawing))
         case str():
-            ink = _picture_ink(_open(_decode(drawing, MAX_URL)))
+            ink = _picture_ink(_open(decode_url(drawing, MAX_URL)))
         case _:
             raise user_error(
                 "The drawing must be a picture, the pad's value or a list of strokes "
@@ -63,6 +69,63 @@ def parse_drawing(drawing: object) -> Ink:
     if ink.max() < 0.1:
         raise user_error("Draw something first: one stroke is enough.")
     return ink
+
+
+def drawing_from_link(query: dict[str, str]) -> dict:
+    """The pad's value of a link: `pen` in quarters of a px, `ink` of older links in px, `base`.
+
+    Strokes of x and y, "-" before what is erased. ValueError or gr.Error for an invalid one.
+    """
+    scale, offset = (4, LINK_OFFSET) if "ink" not in query else (1, 0)
+    text = query.get("ink", query.get("pen", ""))
+    parts = text.split(".") if text else []
+    rows = [permalink.decode_base36(part.removeprefix("-"), 2) for part in parts]
+    points = [[(v - offset) / scale for v in row] for row in rows]
+    drawing = {
+        "strokes": [[row[0::2], row[1::2]] for row in points],
+        "erase": [part.startswith("-") for part in parts],
+        "base": PNG_URL + query["base"] if "base" in query else None,
+    }
+    parse_drawing(drawing)
+    return {**EMPTY, **drawing}
+
+
+def parse_digit(drawing: object) -> Float32[np.ndarray, "28 28"]:
+    """A drawing in any form that `parse_drawing` takes in MNIST's frame, white on black."""
+    import torch
+
+    from models import images, line_extraction
+
+    try:
+        if isinstance(drawing, dict) and "path" in drawing:
+            return line_extraction.extract_digit(_open(uploaded_path(drawing))).numpy()
+        if isinstance(drawing, str) and drawing.startswith(PNG_URL):
+            return line_extraction.extract_digit(_open(decode_url(drawing, MAX_URL))).numpy()
+        return images.ink_to_digit(torch.from_numpy(parse_drawing(drawing))).numpy()
+    except ValueError as error:
+        raise user_error(str(error)) from error
+
+
+def _from_json(text: str) -> object:
+    """What a pasted text says."""
+    try:
+        if len(text) > MAX_URL:
+            raise ValueError("too long")
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise user_error("This text is no list of strokes in JSON: paste all of it.") from error
+
+
+def _to_canvas(strokes: list) -> list:
+    """Strokes in any convention as [xs, ys] in px of the canvas."""
+    from models import images
+
+    if len(strokes) > MAX_POINTS:
+        raise user_error(f"The drawing has too many points: at most {MAX_POINTS:,} are read.")
+    try:
+        return images.to_canvas(strokes)
+    except ValueError as error:
+        raise user_error(str(error)) from error
 
 
 def _rasterize(strokes: object, erase: object, base: object) -> Ink:
@@ -80,7 +143,7 @@ def _rasterize(strokes: object, erase: object, base: object) -> Ink:
         raise user_error("`erase` must be a list with one true or false for each stroke.")
     under = None
     if base is not None:
-        picture = _open(_decode(base, 2**16))
+        picture = _open(decode_url(base, 2**16))
         if picture.size != (images.SIZE, images.SIZE):
             raise user_error(f"`base` must be a PNG of {images.SIZE}x{images.SIZE} px.")
         under = 255 - np.asarray(picture.convert("L"))
@@ -121,7 +184,7 @@ def _flatten(value: dict) -> Ink:
     return np.maximum.reduce(inks)
 
 
-def _decode(url: object, limit: int) -> io.BytesIO:
+def decode_url(url: object, limit: int) -> io.BytesIO:
     """The bytes of a PNG data URL."""
     if not isinstance(url, str) or not url.startswith(PNG_URL):
         raise user_error(
@@ -147,7 +210,10 @@ def _open(file: Path | io.BytesIO) -> Image.Image:
 
 
 def _picture_ink(picture: Image.Image) -> Ink:
-    """A picture as the network's input."""
-    from models import images
+    """A picture of a drawing, whatever its pen and paper, as the network's input."""
+    from models import line_extraction
 
-    return images.picture_to_ink(picture).numpy()
+    try:
+        return line_extraction.extract_ink(picture).numpy()
+    except ValueError as error:
+        raise user_error(str(error)) from error

@@ -1,6 +1,7 @@
 // A photo with holes: {view: {src, left, top, width, height} | null, holes: [[left, top, right, bottom]],
-// strokes: [[xs, ys]], brush, presets: {name: hole}, eyes: null | [[x, y], [x, y]], ask: "" | "eyes", source: "" | number of a sample},
-// all in px of the photo. Triggers "fill" when the holes have changed, "eyes" when both are clicked.
+// strokes: [[xs, ys]], brush, presets: {name: hole}, eyes: null | [[x, y], [x, y]], ask: "" | "eyes", source: "" | number of a sample,
+// photo: "" | path of an upload, transform: null | of the face in it}, all in px of the photo. Triggers "edit" at each change.
+// Without a `view` the server is asked for it, and for all that depends on it.
 const LIMIT = { holes: 20, strokes: 200, points: 5000, undo: 100 };
 const GRIP = 9; // px on the screen, half the side of what a handle takes
 const canvas = find("canvas");
@@ -10,7 +11,7 @@ const presets = find(".face-presets");
 const numbers = [...element.querySelectorAll(".face-numbers input")];
 const button = (name) => find(`[data-do="${name}"]`);
 
-const EMPTY = { view: null, holes: [], strokes: [], brush: 8, presets: {}, eyes: null, ask: "", source: "" };
+const EMPTY = { view: null, holes: [], strokes: [], brush: 8, presets: {}, eyes: null, ask: "", source: "", photo: "", transform: null };
 let state = EMPTY; // never changed in place
 const history = new History(LIMIT.undo);
 let photo = null; // the decoded picture of state.view
@@ -33,6 +34,8 @@ function place(event) {
     top + clamp((event.clientY - box.top) / box.height, 0, 1) * height,
   ];
 }
+
+const quarters = (point) => point.map((v) => Math.round(4 * v) / 4); // of a px, as in a link
 
 function ordered([a, b, c, d]) {
   const { left, top, width, height } = state.view;
@@ -112,10 +115,10 @@ function showNumbers() {
   });
 }
 
-function publish(event) {
+function publish() {
   sent = JSON.stringify(state);
   props.value = state;
-  if (event) trigger(event);
+  trigger("edit");
 }
 
 function commit(change, select = chosen) {
@@ -123,7 +126,7 @@ function commit(change, select = chosen) {
   state = { ...state, ...change };
   chosen = Math.min(select, state.holes.length - 1);
   paint();
-  publish("fill");
+  publish();
 }
 
 function add(hole) {
@@ -135,7 +138,7 @@ function restore(before) {
   state = { ...state, holes: before.holes, strokes: before.strokes };
   chosen = Math.min(chosen, state.holes.length - 1);
   paint();
-  publish("fill");
+  publish();
 }
 
 const actions = {
@@ -167,9 +170,9 @@ function under(x, y) { // the handle of the chosen hole, or the topmost hole, at
 function clickEye(place) {
   clicked = [...clicked, place];
   if (clicked.length < 2) return;
-  state = { ...state, eyes: clicked.sort((p, q) => p[0] - q[0]), ask: "" };
+  state = { ...state, view: null, eyes: clicked.sort((p, q) => p[0] - q[0]), ask: "" };
   clicked = [];
-  publish("eyes");
+  publish();
 }
 
 function fillRectangle(hole) {
@@ -183,12 +186,13 @@ const isLarge = (hole) => (hole[2] - hole[0]) * scale() >= 4 && (hole[3] - hole[
 onDrag(canvas, {
   start(event) {
     if (!state.view) return null;
-    const [x, y] = place(event);
+    let [x, y] = place(event);
     if (state.ask === "eyes") {
       clickEye([x, y]);
       return null;
     }
     if (tool === "brush") {
+      [x, y] = quarters([x, y]);
       return state.strokes.length < LIMIT.strokes ? { kind: "paint", stroke: [[x], [y]] } : null;
     }
     const box = canvas.getBoundingClientRect();
@@ -205,7 +209,7 @@ onDrag(canvas, {
     return { kind: "draw", x, y };
   },
   move(event) {
-    const [x, y] = place(event);
+    const [x, y] = drag.kind === "paint" ? quarters(place(event)) : place(event);
     if (drag.kind === "paint") {
       const [xs, ys] = drag.stroke;
       const isFar = Math.hypot(x - xs.at(-1), y - ys.at(-1)) * scale() >= 2;
@@ -291,9 +295,39 @@ function open(value) {
   paint();
 }
 
+const isSamePhoto = (value) => value.source === state.source && value.photo === state.photo;
+
 watch("value", () => {
-  if (JSON.stringify(normalize(props.value)) !== sent) open(props.value);
+  const given = normalize(props.value);
+  if (JSON.stringify(given) === sent) return;
+  const isFirst = !state.source && !state.photo;
+  if (isFirst || (isSamePhoto(given) && !state.view)) {
+    open(given);
+    trigger("edit");
+  } else publish(); // the answer to an older state: another photo has been taken since
 });
+
+studio.face = {
+  open(photo) { // {source} or {photo}
+    open({ ...EMPTY, ...photo });
+    publish();
+  },
+  fill(preset) {
+    if (state.presets[preset]) commit({ holes: [state.presets[preset]], strokes: [] }, 0);
+  },
+};
+
+// The server keeps an upload for an hour: the page sends it again.
+let lastFile = null;
+addEventListener("change", (event) => {
+  if (event.target.closest("#inpaint-upload")) [lastFile] = event.target.files;
+}, true);
+studio.face.gone = async () => {
+  if (lastFile && state.photo) {
+    state = { ...state, photo: (await upload(lastFile)).path };
+    publish();
+  }
+};
 
 fitToScreen([canvas], paint);
 open(props.value);

@@ -2,7 +2,8 @@
 
 Its value, all in px of the photo: {"view": the part that is shown, "holes": rectangles [left, top,
 right, bottom], "strokes": [[xs, ys], ...], "brush": the strokes' width, "presets": rectangles by
-name, "eyes": the two eyes once clicked, "ask": "eyes" while they are wanted}.
+name, "eyes": the two eyes once clicked, "ask": "eyes" while they are wanted, "source": the number
+of a sample, "photo": the path of an upload, "transform": of the face in it, once found}.
 """
 
 import math
@@ -24,6 +25,9 @@ EMPTY = {
     "presets": {},
     "eyes": None,
     "ask": "",
+    "source": "",
+    "photo": "",
+    "transform": None,
 }
 VIEW_PX = 768  # px, the longer side of the picture in the editor
 BRUSH_UNITS = 5  # width of the brush in units of 1/64 of the face crop's side
@@ -31,9 +35,12 @@ MAX_HOLES, MAX_STROKES, MAX_POINTS = 20, 200, 20_000
 
 
 class FaceEditor(CustomHTML):
-    """The photo with its mask; events `fill` (the mask changed) and `eyes` (both clicked)."""
+    """The photo with its mask; the event `edit` is any change.
 
-    asset, scripts = "face_editor", ("dom", "canvas", "face_editor")
+    The page opens another photo by `studio.face.open({source})` or `({photo})`.
+    """
+
+    asset, scripts = "face_editor", ("dom", "canvas", "studio", "face_editor")
 
     def __init__(self, value: dict = EMPTY, **settings: Any):
         super().__init__(value, elem_classes="pad face-pad", **settings)

@@ -16,6 +16,7 @@ function show() {
   find(".results-empty").hidden = rows.length > 0;
   find(".results-empty .results-note").textContent = value.note ?? "";
   find(".fills").hidden = rows.length === 0;
+  if (value.gone) studio.face.gone();
   if (!rows.length) return;
   const [row, at] = value.chosen ?? [0, 0];
   find(".fill-rows").replaceChildren(...rows.map(({ title, tiles }, r) => {

@@ -10,7 +10,7 @@ EMPTY = {"rows": [], "note": "Choose a face, then drag a rectangle over a part o
 class FillGrid(CustomHTML):
     """Rows of fills; the event `pick` sets `chosen` to [row, tile]."""
 
-    asset, scripts = "fill_grid", ("dom", "fill_grid")
+    asset, scripts = "fill_grid", ("dom", "studio", "fill_grid")
 
     def __init__(self, value: dict = EMPTY, **settings: Any):
         super().__init__(value, elem_classes="results", **settings)

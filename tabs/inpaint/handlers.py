@@ -72,7 +72,7 @@ def fill(
         (faces.cpu() * 255).round().byte().numpy(),
         [describe(classifier.probabilities(row)) for row in faces],
         f"Before: {describe(classifier.probabilities(crop[None]))[0]}.",
-        warning if area > MAX_TRAINED_AREA else "",
+        warning if round(area, 2) > MAX_TRAINED_AREA else "",
         None if torch.equal(effective_mask, crop_mask) else effective_mask.cpu().numpy() > 0,
     )
 

@@ -13,6 +13,8 @@ from tabs.server.visitor_queue import VisitorQueue
 from tabs.validation import NOT_UPLOADED, user_error
 
 GENERIC_ERROR = "This request cannot be carried out: one of its values is not valid."
+BUSY = "Too many visitors are waiting: ask again."
+MAX_WAITING = 64  # calls of pages that are computed or wait
 CHOICES = "is not in the list of choices"  # Gradio then shows the value's type, and all choices
 
 
@@ -27,6 +29,7 @@ class StudioBlocks(gr.Blocks):
         folder = Path(tempfile.gettempdir()) / f"latent-studio-{user}"
         os.environ.setdefault("GRADIO_TEMP_DIR", str(folder))  # cleaned up: not shared with others
         super().__init__(title=title, analytics_enabled=False, delete_cache=(3600, 3600))
+        self.waiting = 0  # calls of pages, which do not go through the queue
 
     def queue(self, *, max_size: int | None = None, **settings: Any) -> "StudioBlocks":
         """As in Gradio, with a `VisitorQueue`."""
@@ -42,10 +45,17 @@ class StudioBlocks(gr.Blocks):
         if contains_url(inputs):
             raise user_error(NOT_UPLOADED)
 
-    async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As in Gradio; an unexpected error becomes a sentence, and a trace in the log."""
+    async def process_api(self, block_fn: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As in Gradio; an unexpected error becomes a sentence, and a trace in the log.
+
+        The title "Busy" of an error says that the same call may be answered later.
+        """
+        direct = int(not block_fn.queue)
+        if direct and self.waiting >= MAX_WAITING:
+            raise gr.Error(BUSY, title="Busy", print_exception=False)
+        self.waiting += direct
         try:
-            return await super().process_api(*args, **kwargs)
+            return await super().process_api(block_fn, *args, **kwargs)
         except InvalidPathError as error:
             raise user_error(NOT_UPLOADED) from error
         except Exception as error:
@@ -54,6 +64,7 @@ class StudioBlocks(gr.Blocks):
             traceback.print_exc()
             raise user_error(GENERIC_ERROR) from error
         finally:
+            self.waiting -= direct
             session = kwargs.get("session_hash")
             if session and session == kwargs.get("event_id"):  # an API call without a session
                 self.state_holder.session_data.pop(session, None)

@@ -19,6 +19,7 @@ LABELS = (
 OVERSAMPLE = 2  # samples for each completion shown
 MAX_SHOWN, MAX_COUNT, MAX_TEMPERATURE = 32, 64, 2.0
 VIEWS = ("Probabilities", "Binary")
+THRESHOLDS = 0.05, 0.95
 
 
 def sample(
@@ -46,62 +47,51 @@ def sample(
 
 
 def complete(drawing: object, label: str, count: int, temperature: float, seed: int) -> Completions:
-    """`count` diverse completions out of twice as many samples; reproducible by the seed."""
+    """`count` diverse completions out of twice as many samples; reproducible by the seed.
+
+    The first one is that which a classifier of drawings recognises best.
+    """
     count = check_number(count, "Count", 1, MAX_SHOWN, whole=True)
     partial, samples, probabilities = sample(drawing, label, OVERSAMPLE * count, temperature, seed)
-    shown = samples[render.select_diverse(samples, partial, count)]
+    first = most_recognisable(samples, label)
+    shown = samples[render.select_diverse(samples, partial, count, first)]
     name = f"sketch-{label.replace(' ', '-')}-seed{int(seed)}"
     return Completions(partial, shown, samples.std(0), len(samples), probabilities, name)
 
 
-def show(completions: Completions | None, view: str, threshold: float) -> dict:
-    """The kept completions as the grid's value, without sampling again."""
-    view = check_choice(view, "View", VIEWS)
-    threshold = check_number(threshold, "Threshold", 0.05, 0.95)
-    if completions is None:
-        return completion_grid.EMPTY
-    return render.grid_value(completions, view, threshold)
+def most_recognisable(samples: np.ndarray, label: str) -> int:
+    """The index of the sample (n, 64, 64) whose class, or `label`, is the most probable."""
+    classifier = model_cache.get_model("sketch-classifier")
+    logits, _ = classifier.predict((255 * samples).round().astype(np.uint8))
+    logits = logits - logits.max(1, keepdims=True)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    if label == "any":
+        return int(probabilities.max(1).argmax())
+    return int(probabilities[:, classifier.config.classes.index(label)].argmax())
 
 
-def on_complete(drawing, label, count, temperature, seed, view, threshold):
-    """The button: an error is a message on the page."""
-    completions = complete(drawing, label, count, temperature, seed)
-    return completions, show(completions, view, threshold)
-
-
-def on_live(drawing, *settings):
-    """A change in live mode: an empty pad clears the grid, an error is a line in it."""
-    if not (isinstance(drawing, dict) and drawing.get("live")):
-        return gr.skip(), gr.skip()
-    if not drawing.get("strokes") and not drawing.get("base"):
-        return None, completion_grid.EMPTY
+def answer(drawing: object, label: str, count: int, temperature: float, seed: int) -> tuple[dict]:
+    """The grid's value for a state of the tab; an error is a line in it."""
+    if isinstance(drawing, dict) and not drawing.get("strokes") and not drawing.get("base"):
+        return (completion_grid.EMPTY,)
     try:
-        return on_complete(drawing, *settings)
+        return (render.grid_value(complete(drawing, label, count, temperature, seed)),)
     except gr.Error as error:
-        return None, {**completion_grid.EMPTY, "note": error.message}
+        return ({**completion_grid.EMPTY, "note": error.message},)
 
 
-def ink_from_link(text: str) -> dict:
-    """The pad's value of a link's `ink`: strokes of x and y, "-" before what is erased."""
-    parts = text.split(".")
-    coordinates = [permalink.decode_base36(part.removeprefix("-"), 2) for part in parts]
-    strokes = [[row[0::2], row[1::2]] for row in coordinates]
-    drawing = {"strokes": strokes, "erase": [part.startswith("-") for part in parts]}
-    drawing_pad.parse_drawing(drawing)
-    return {**drawing_pad.EMPTY, **drawing}
-
-
-def from_link(request: gr.Request):
-    """Drawing and settings named in the page's address; invalid ones are ignored."""
-    query = permalink.tab_query(request, "sketch")
+def from_link(query: dict[str, str]):
+    """Drawing, settings and view of a link; invalid ones are ignored."""
     drawing = gr.skip()
     with contextlib.suppress(ValueError, gr.Error):
-        drawing = ink_from_link(query.get("ink", ""))
-    label = query.get("label")
+        drawing = drawing_pad.drawing_from_link(query)
+    label, view = query.get("label"), query.get("view")
     return (
         drawing,
         label if label in LABELS else gr.skip(),
         permalink.parse_number(query, "count", 1, MAX_SHOWN),
         permalink.parse_number(query, "temperature", 0, MAX_TEMPERATURE, whole=False),
         permalink.parse_number(query, "seed", 0, MAX_SEED),
+        view if view in VIEWS else gr.skip(),
+        permalink.parse_number(query, "threshold", *THRESHOLDS, whole=False),
     )

@@ -1,4 +1,4 @@
-"""Completions as pictures: ink to colours, the heat-map, the grid that shows them."""
+"""Completions as pictures: greyscale, the heat-map, the grid that shows them."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from tabs.image_encoding import png_url
-from tabs.theme import ACCENT_RGB, PAPER_RGB, colour_map
+from tabs.theme import colour_map
 
 INK = 0
+MIN_CONFIDENCE = 0.5  # below it 3 of 10 guesses of half a drawing are right, above it 9 of 10
 MAX_STD = 0.5  # of a number in [0, 1]
 
 
@@ -27,8 +28,9 @@ def select_diverse(
     samples: Float32[np.ndarray, "n 64 64"],
     partial: Float32[np.ndarray, "64 64"],
     count: int,
+    first: int,
 ) -> list[int]:
-    """Indices of `count` diverse samples: the most typical one, then always the farthest.
+    """Indices of `count` diverse samples: `first`, then always the farthest.
 
     The distance is 1 - IoU of the added ink, binarised at 0.5 (farthest-point traversal,
     Gonzalez 1985); two samples that add nothing are at distance 0.
@@ -38,30 +40,13 @@ def select_diverse(
     size = both.diagonal()
     either = size[:, None] + size - both
     distance = 1 - np.where(either > 0, both / np.maximum(either, 1), 1)
-    picked = [int(distance.sum(1).argmin())]
+    picked = [first]
     nearest = distance[picked[0]].copy()
     while len(picked) < min(count, len(samples)):
         nearest[picked] = -1
         picked.append(int(nearest.argmax()))
         nearest = np.minimum(nearest, distance[picked[-1]])
     return picked
-
-
-def binarize(
-    ink: Float32[np.ndarray, "*n 64 64"], partial: Float32[np.ndarray, "64 64"], threshold: float
-) -> Float32[np.ndarray, "*n 64 64"]:
-    """Ink at or above `threshold` as full ink, the rest as paper; the partial drawing as it is."""
-    return np.maximum(ink >= threshold, partial).astype(np.float32)
-
-
-def colorize(
-    ink: Float32[np.ndarray, "*n 64 64"], partial: Float32[np.ndarray, "64 64"]
-) -> UInt8[np.ndarray, "*n 64 64 3"]:
-    """White paper, the partial drawing in black, added ink in the accent colour."""
-    added = np.maximum(ink - partial, 0)[..., None]
-    own = np.broadcast_to(partial[..., None], added.shape)
-    pixels = PAPER_RGB * (1 - own - added) + INK * own + ACCENT_RGB * added
-    return pixels.round().clip(0, 255).astype(np.uint8)
 
 
 def greyscale(ink: Float32[np.ndarray, "*n 64 64"]) -> UInt8[np.ndarray, "*n 64 64"]:
@@ -77,26 +62,24 @@ def heat_map(
     return (colour_map(std / MAX_STD) * (1 - own) + INK * own).round().astype(np.uint8)
 
 
-def label_sentence(probabilities: dict[str, float], max_labels: int = 3) -> str:
-    """The most probable labels with their probabilities, as a sentence."""
-    parts = [f"{label} {p:.0%}" for label, p in probabilities.items() if p >= 0.005][:max_labels]
-    return f"It looks like: {', '.join(parts)}."
+def likely_labels(probabilities: dict[str, float], max_labels: int = 3) -> list[list]:
+    """The most probable labels with their probabilities; none where the model is unsure."""
+    if max(probabilities.values()) < MIN_CONFIDENCE:
+        return []
+    return [[label, p] for label, p in probabilities.items() if p >= 0.005][:max_labels]
 
 
-def grid_value(completions: Completions, view: str, threshold: float) -> dict:
-    """The grid's value: every completion in the view "Probabilities" or "Binary"."""
-    ink = (
-        completions.shown
-        if view == "Probabilities"
-        else binarize(completions.shown, completions.partial, threshold)
-    )
-    pairs = zip(colorize(ink, completions.partial), greyscale(ink), strict=True)
+def grid_value(completions: Completions) -> dict:
+    """The grid's value: greyscale pictures, which the page colours."""
+    tiles = [png_url(pixels) for pixels in greyscale(completions.shown)]
     return {
-        "tiles": [{"src": png_url(pixels), "ink": png_url(plain)} for pixels, plain in pairs],
+        "tiles": tiles,
         "seen": png_url(greyscale(completions.partial)),
         "heat": png_url(heat_map(completions.std, completions.partial)),
         "samples": completions.samples,
-        "guess": label_sentence(completions.label_probabilities),
+        "guess": likely_labels(completions.label_probabilities),
+        "knows": list(completions.label_probabilities),
         "name": completions.name,
         "note": "",
+        "said": f"{len(tiles)} completions.",
     }

@@ -3,11 +3,11 @@
 import contextlib
 
 import gradio as gr
-from gradio.context import Context
 
 from tabs.components.completion_grid import CompletionGrid
 from tabs.components.drawing_pad import DrawingPad
 from tabs.components.share_panel import SharePanel
+from tabs.components.tab_state import PRIVATE, TabState
 from tabs.sketch import api, handlers
 from tabs.sketch.examples import example_row
 from tabs.validation import MAX_SEED
@@ -21,14 +21,21 @@ def build() -> None:
             go = gr.Button("Complete", variant="primary", size="lg", elem_id="sketch-go")
             starts = example_row()
         with gr.Column(elem_classes="studio-results"):
+            state = TabState("sketch", sent=5)
+            with gr.Row(elem_classes="studio-setting"):
+                label = gr.Dropdown(
+                    ["any", *handlers.LABELS], value="any", label="It is a drawing of",
+                    elem_id="sketch-label",
+                )  # fmt: skip
             with gr.Row(elem_classes="studio-pair"):
                 view = gr.Radio(
                     handlers.VIEWS, value=handlers.VIEWS[0], label="Show", elem_id="sketch-kind"
                 )
-                threshold = gr.Slider(0.05, 0.95, 0.5, step=0.05, label="Threshold", buttons=[])
+                threshold = gr.Slider(
+                    *handlers.THRESHOLDS, 0.5, step=0.05, label="Threshold", buttons=[]
+                )
             shown = CompletionGrid(elem_id="sketch-results")
         with gr.Column(elem_classes="studio-settings"):
-            label = gr.Dropdown(["any", *handlers.LABELS], value="any", label="It is a drawing of")
             count = gr.Slider(1, handlers.MAX_SHOWN, 16, step=1, label="How many", buttons=[])
             temperature = gr.Slider(
                 0, handlers.MAX_TEMPERATURE, 1.0, step=0.05, label="Temperature", buttons=[]
@@ -38,39 +45,29 @@ def build() -> None:
                     0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="sketch-seed"
                 )
                 reroll = gr.Button("Reroll", elem_id="sketch-reroll")
-            SharePanel("sketch").describe([drawing, label, count, temperature, seed])
-    kept = gr.State(None, time_to_live=3600)
+            settings = [drawing, label, count, temperature, seed, view, threshold]
+            SharePanel("sketch").describe(settings)
 
-    settings = [drawing, label, count, temperature, seed, view, threshold]
-    plumbing = {"api_visibility": "private", "show_progress": "hidden"}
-    heavy = {**plumbing, "concurrency_id": "model", "outputs": [kept, shown]}
-    latest = {"trigger_mode": "always_last"}
-    go.click(handlers.on_complete, settings, **heavy)
-    drawing.live(handlers.on_live, settings, **latest, **heavy)
-    changes = [label.input, count.release, temperature.release, seed.input]
-    gr.on(changes, handlers.on_live, settings, **latest, **heavy)
-    reroll.click(
-        None, None, seed, js=f"() => Math.floor(Math.random() * {MAX_SEED})", **plumbing
-    ).then(handlers.on_complete, settings, **heavy)
-    threshold.input(None, None, view, js=f"() => '{handlers.VIEWS[1]}'", **plumbing)
-    gr.on(
-        [view.change, threshold.input],
-        handlers.show,
-        [kept, view, threshold],
-        shown,
-        **latest,
-        **plumbing,
+    changes = [drawing.edit, *(setting.change for setting in settings[1:])]
+    state.connect(handlers.answer, settings, [shown], changes, handlers.from_link)
+    go.click(None, None, None, js=state.ask_js, **PRIVATE)
+    random_seed = f"() => Math.floor(Math.random() * {MAX_SEED})"
+    reroll.click(None, None, seed, js=random_seed, **PRIVATE).then(
+        None, None, None, js=state.ask_js, **PRIVATE
     )
+    threshold.input(None, None, view, js=f"() => '{handlers.VIEWS[1]}'", **PRIVATE)
+    gr.on(
+        [view.change, threshold.change], None, [view, threshold], None,
+        js="(...look) => { studio.look(...look); return []; }", **PRIVATE,
+    )  # fmt: skip
     starts.pick(
         None, starts, [drawing, label], js="s => [{strokes: s.drawings[s.chosen]}, s.chosen]",
-        **plumbing,
+        **PRIVATE,
     )  # fmt: skip
-    shown.pick(
-        None, shown, drawing, js="s => ({strokes: [], base: s.tiles[s.chosen].ink})", **plumbing
-    )
-    Context.root_block.load(
-        handlers.from_link, None, [drawing, label, count, temperature, seed], **plumbing
-    )
+    forget = "(s, label) => [s.chosen === label ? 'any' : label]"  # what an example has set
+    drawing.clear(None, [starts, label], label, js=forget, **PRIVATE)
+    shown.name(None, shown, label, js="s => [s.named]", **PRIVATE)
+    shown.pick(None, shown, drawing, js="s => ({strokes: [], base: s.tiles[s.chosen]})", **PRIVATE)
     api.register()
 
 

@@ -70,7 +70,7 @@ def test_edit_the_grid_undo_redo_and_reset(visit, name):
     visitor.until(lambda: visitor.picture("edited") != before, "an edit of the picture")
     page.get_by_role("button", name="Flip y").click()
     visitor.until_chain("shift 1 0 wrap\nflip y")
-    page.get_by_text("dB apart from the edited codes").wait_for()
+    page.get_by_text("Beside the edited codes: ").wait_for()
     page.locator('[data-line="undo"]').click()
     visitor.until_chain("shift 1 0 wrap")
     page.get_by_role("button", name="Reset").click()

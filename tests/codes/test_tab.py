@@ -13,7 +13,15 @@ from tabs import model_cache
 from tabs.codes import handlers, pictures
 from tabs.codes.handlers import SLOTS, STRIP_SIZE, initial_pictures
 from tabs.codes.pictures import CUSTOM, CUSTOM_SOURCE, KINDS, crop_photo
-from tabs.codes.render import NO_PIXELS, atlas_value, code_colours, psnr, to_pixels
+from tabs.codes.render import (
+    NO_PIXELS,
+    atlas_value,
+    code_colours,
+    psnr,
+    similarity,
+    strip_value,
+    to_pixels,
+)
 from tests.codes.test_pretrained import made as small_model
 from tests.helpers.fake_models import CODES, NOISE, load
 
@@ -29,14 +37,23 @@ def _model(monkeypatch):
 
 
 def board(kind="digits", **change):
-    return handlers.on_kind(kind)[0] | change
+    return handlers.answer({"kind": kind})[0] | change
+
+
+def acted(value, *actions):
+    """The board's value and the text after actions."""
+    todo = [{"n": n, **action} for n, action in enumerate(actions, 1)]
+    value, text, *_ = handlers.answer(value | {"todo": todo, "dressed": value["kind"]})
+    assert value["done"] == len(actions)
+    return value, text
+
+
+def edit(value, *lines):
+    return acted(value, *({"do": "edit", "line": line} for line in lines))
 
 
 def edited(kind, *lines):
-    value = board(kind)
-    for line in lines:
-        value, text = handlers.on_edit(value | {"line": line})
-    return value, text
+    return edit(board(kind), *lines)
 
 
 def opened(url):
@@ -57,8 +74,9 @@ def test_the_board_shows_codes_and_reconstructions_of_its_pictures(kind):
         assert value[slot] == grid[0].tolist()
         again = to_pixels(vqvae.decode(grid)[0], kind)
         assert_same_picture(opened(value["pictures"][f"{slot}_again"]), again)
-        assert_same_picture(opened(value["pictures"][slot]), to_pixels(picture, kind))
-        assert value["notes"][slot] == f"{psnr(picture, vqvae.decode(grid)[0]):.1f} dB"
+        sources = value["sources"]
+        assert_same_picture(opened(sources["pictures"][slot]), to_pixels(picture, kind))
+        assert f"({psnr(picture, vqvae.decode(grid)[0]):.1f} dB)" in sources["notes"][slot]
     assert len(set(value["colours"])) > 0.8 * CODES[kind].num_codes
 
 
@@ -75,23 +93,37 @@ def test_edits_are_applied_to_codes_and_to_pixels(kind):
     assert_same_picture(opened(value["pictures"]["edited"]), to_pixels(ours, kind))
     assert_same_picture(opened(value["pictures"]["moved"]), to_pixels(moved, kind))
     error = -10 * np.log10(float((ours - moved).square().mean()))
-    assert value["notes"]["moved"].startswith(f"{error:.1f} dB")
+    assert f"({error:.1f} dB)" in value["notes"]["moved"]
 
 
 def test_undo_redo_and_reset():
     value, _ = edited("digits", "rotate 1", "flip x", "undo")
     assert (value["chain"], value["redo"]) == (["rotate 1"], ["flip x"])
     assert value["edited"] == torch.rot90(torch.tensor(value["first"])).tolist()
-    value, text = handlers.on_edit(value | {"line": "redo"})
+    value, text = edit(value, "redo")
     assert text == "rotate 1\nflip x"
-    value, text = handlers.on_edit(value | {"line": "reset"})
+    value, text = edit(value, "reset")
     assert (text, value["edited"]) == ("", value["first"])
-    for _ in range(2):
-        value, text = handlers.on_edit(value | {"line": "redo"})
+    value, text = edit(value, "redo", "redo")
     assert (text, value["redo"]) == ("rotate 1\nflip x", [])
-    value, _ = handlers.on_edit(value | {"line": "undo"})
-    value, _ = handlers.on_edit(value | {"line": "negate"})
+    value, _ = edit(value, "undo", "negate")
     assert value["redo"] == []
+
+
+def test_actions_that_were_answered_or_not_lead_to_the_same_board():
+    lines = ("shift 1 0 wrap", "splice 3 x", "splice 4 x", "undo", "flip y")
+    actions = [{"do": "edit", "line": line} for line in lines]
+    actions.insert(2, {"do": "picture", "slot": "B", "picture": STROKES})
+    whole, _ = acted(board(), *actions)
+    for cut in range(len(actions)):
+        first, _ = acted(board(), *actions[:cut])
+        assert acted(first, *actions[cut:])[0]["edited"] == whole["edited"]
+
+
+def test_an_action_that_fails_leaves_the_others():
+    value, text = edited("digits", "flip x", "splice 99 x", "fly", "flip y")
+    assert text == "flip x\nflip y"
+    assert "'fly' is not an edit" in value["refused"]
 
 
 def test_dragging_the_splice_slider_is_one_edit():
@@ -109,44 +141,62 @@ def test_painting_has_no_counterpart_in_pixels():
 
 def test_edits_as_text_are_pasted_back():
     value, text = edited("digits", "shift 2 -1 border", "negate")
-    other, again = handlers.on_chain(board(), f"# mine\n\n{text.upper()}\n")
+    other, again = acted(board(), {"do": "text", "text": f"# mine\n\n{text.upper()}\n"})
     assert (again, other["edited"]) == (text, value["edited"])
-    unchanged = handlers.on_chain(other, text)
-    assert all(part["__type__"] == "update" for part in unchanged)
-    with pytest.raises(gr.Error, match=r"Line 2: 'jump' is not an edit"):
-        handlers.on_chain(board(), "flip x\njump 3")
+    value, again = acted(other, {"do": "text", "text": "flip x\njump 3"})
+    assert again == text
+    assert value["refused"].startswith("Line 2: 'jump' is not an edit")
 
 
 def test_open_cells_are_completed_by_the_prior_in_one_edit():
-    value = board("digits", open=[[0, 0], [3, 2]])
-    done, text = handlers.on_complete(value, "7", 1.0, 0, 5)
+    settings = {"do": "complete", "label": "7", "temperature": 1.0, "top_k": 0, "seed": 5}
+    value = board("digits")
+    done, text = acted(value, settings | {"open": [[0, 0], [3, 2]]})
     known = torch.tensor(value["first"])
     known[0, 0] = known[2, 3] = -1
     expected = load("prior-digits").sample(1, "7", known, 1.0, None, 5)[0]
     assert done["edited"] == expected.tolist()
-    assert handlers.on_chain(board(), text)[0]["edited"] == done["edited"]
-    with pytest.raises(gr.Error, match="Erase"):
-        handlers.on_complete(board(), "any", 1.0, 0, 0)
+    assert acted(board(), {"do": "text", "text": text})[0]["edited"] == done["edited"]
+    assert "Erase" in acted(board(), settings | {"open": []})[0]["refused"]
     minus, _ = edited("digits", "negate")
-    with pytest.raises(gr.Error, match="no negated codes"):
-        handlers.on_complete(minus | {"open": [[0, 0]]}, "any", 1.0, 0, 0)
+    minus, _ = acted(minus, settings | {"open": [[0, 0]]})
+    assert "no negated codes" in minus["refused"]
 
 
-def test_a_picture_goes_into_the_chosen_slot_and_the_edits_stay():
+def test_a_picture_goes_into_the_chosen_slot():
     value, _ = edited("digits", "flip x")
-    made = initial_pictures("digits")
-    after = handlers.on_pick(value, {"chosen": 4}, made, "digits", "B")
-    grid = load("codes-digits").encode(made[4][None])[0].tolist()
+    tile = strip_value(initial_pictures("digits"), "digits")["tiles"][4]
+    seen = torch.from_numpy(opened(tile) / np.float32(255))[None, None]
+    grid = load("codes-digits").encode(seen)[0].tolist()
+    after, _ = acted(value, {"do": "picture", "slot": "B", "picture": tile})
     assert (after["second"], after["first"], after["chain"]) == (grid, value["first"], ["flip x"])
-    assert set(after["pictures"]) == {"first_again", "second_again", "second", "edited", "moved"}
+    assert after["sources"]["pictures"] == {"second": tile}
+    after, _ = acted(value, {"do": "picture", "slot": "A", "picture": tile})
+    assert (after["first"], after["chain"], after["redo"]) == (grid, [], ["flip x"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_of_the_strip_is_encoded_as_it_is(kind):
+    made = initial_pictures(kind)
+    tile = strip_value(made, kind)["tiles"][2]
+    assert (pictures.read_image(tile, kind)[0] - made[2]).abs().max() <= 0.5 / 255 + 1e-6
 
 
 def test_sampling_fills_the_strip_with_samples_of_the_prior():
-    strip, made = handlers.on_sample("digits", "3", 0.7, 4, 11)
+    settings = {"do": "sample", "label": "3", "temperature": 0.7, "top_k": 4, "seed": 11, "n": 1}
+    _, _, strip, *_ = handlers.answer(board() | {"todo": [settings], "dressed": "digits"})
     grids = load("prior-digits").sample(STRIP_SIZE, "3", None, 0.7, 4, 11)
     expected = load("codes-digits").decode(grids)
-    assert torch.equal(torch.stack(made), expected)
     assert_same_picture(opened(strip["tiles"][2]), to_pixels(expected[2], "digits"))
+
+
+@pytest.mark.parametrize(
+    ("noise", "word"), [(0.001, "nearly the same"), (0.09, "similar"), (0.5, "very different")]
+)
+def test_how_similar_two_pictures_are_is_said_in_words(noise, word):
+    one = torch.full((1, 28, 28), 0.5)
+    assert similarity(one, one) == "identical"
+    assert similarity(one, one + noise) == f"{word} ({-20 * np.log10(noise):.1f} dB)"
 
 
 def test_the_atlas_lists_every_code_by_frequency():
@@ -186,20 +236,30 @@ def test_a_drawn_digit_is_centred_as_in_mnist():
 @pytest.mark.parametrize(
     "change",
     [
-        {"first": None},
         {"first": [[99] * 7] * 7},
         {"second": "no"},
         {"kind": "sketches"},
         {"chain": "flip x"},
         {"chain": ["flip x"] * 201},
         {"redo": [3]},
-        {"line": "flip x\nflip y"},
-        {"line": ""},
+        {"todo": "flip x"},
+        {"todo": [{"do": "edit", "line": "flip x"}]},
+        {"todo": [3]},
     ],
 )
 def test_a_forged_board_is_one_sentence(change):
     with pytest.raises(gr.Error):
-        handlers.on_edit(board() | {"line": "flip x"} | change)
+        handlers.answer(board() | change)
+
+
+@pytest.mark.parametrize("action", [
+    {"do": "edit", "line": "flip x\nflip y"}, {"do": "edit", "line": ""}, {"do": "fly"}, {},
+    {"do": "kind", "kind": "cats"}, {"do": "picture", "slot": "C", "picture": STROKES},
+])  # fmt: skip
+def test_a_forged_action_is_refused(action):
+    value, text = acted(board(), action)
+    assert value["refused"]
+    assert text == ""
 
 
 def test_a_face_in_a_photo_is_cropped_to_celebas_alignment(monkeypatch):
@@ -224,11 +284,11 @@ def test_a_pretrained_model_is_one_more_codebook(monkeypatch, tmp_path):
     first = initial_pictures(CUSTOM)[0]
     assert first.shape == (3, 256, 256)
     assert value["first"] == vqvae.encode(first[None])[0].tolist()
-    value, _ = handlers.on_edit(value | {"line": "flip x"})
+    value, _ = edit(value, "flip x")
     expected = vqvae.decode(torch.tensor(value["first"]).flip(1)[None])[0]
     assert_same_picture(opened(value["pictures"]["edited"]), to_pixels(expected, CUSTOM))
-    with pytest.raises(gr.Error, match="There is no prior for this model"):
-        handlers.on_sample(CUSTOM, "any", 1.0, 0, 0)
+    sample = {"do": "sample", "label": "any", "temperature": 1.0, "top_k": 0, "seed": 0}
+    assert "There is no prior for this model" in acted(value, sample)[0]["refused"]
     monkeypatch.setenv(CUSTOM_SOURCE, str(tmp_path / "no" / "such" / "model"))
     with pytest.raises(gr.Error, match="is not a Hub id"):
         board(CUSTOM)

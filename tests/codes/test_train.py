@@ -13,8 +13,8 @@ from models import checkpoint
 from models.classifiers import (
     AttributeClassifier,
     AttributeClassifierConfig,
-    DrawingClassifier,
-    DrawingClassifierConfig,
+    DigitClassifier,
+    DigitClassifierConfig,
 )
 from models.codes.prior import CodesPriorConfig
 from models.codes.vqvae import VQVAE, VQVAEConfig
@@ -39,7 +39,7 @@ TINY = VQVAEConfig(28, 1, (4, 8), 1, num_codes=6, code_dim=3, class_names=mnist.
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
-    write_mnist(folder, {"train": mnist.VALID + 40, "t10k": 30})
+    write_mnist(folder, {"train": mnist.VALID + 40, "test": 30})
     with_random_photos(write_celeba(folder / "celeba", 24))
     return folder
 
@@ -229,7 +229,7 @@ def test_a_resumed_prior_equals_the_uninterrupted_one_and_is_evaluated(
     (checkpoints / "codes-digits").symlink_to(vqvae_dir)
     (checkpoints / "prior-digits").symlink_to(tmp_path / "whole" / "prior-digits")
     torch.manual_seed(0)
-    classifier = DrawingClassifier(DrawingClassifierConfig(mnist.NAMES))
+    classifier = DigitClassifier(DigitClassifierConfig(mnist.NAMES))
     checkpoint.save(checkpoints / "digit-classifier", classifier)
     found = evaluate.evaluate_codes(
         evaluate.Config(data_dir=data_dir, checkpoints=checkpoints, edited=10, samples=2)
@@ -265,7 +265,7 @@ def test_edits_that_are_the_same_on_pixels_have_no_error(data_dir):
             return codes[:, None].repeat_interleave(4, 2).repeat_interleave(4, 3) / 5
 
     x = torch.from_numpy(mnist.load(data_dir, "test")[0])[:, None].float() / 255
-    found = evaluate.compare_edits("digits", Plain(TINY), x, np.zeros(30, np.int64), None)
+    found = evaluate.compare_edits(Plain(TINY), x, np.zeros(30, np.int64), None)
     assert {row["psnr"] for row in found.values()} == {100.0}
 
 
@@ -285,6 +285,44 @@ def test_faces_are_downsampled_and_mirrored(data_dir):
 def test_missing_digits_say_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match="four official files"):
         mnist.load(tmp_path, "train")
+
+
+@pytest.mark.parametrize("place", ["MNIST/raw", "MNIST", "raw", "."])
+@pytest.mark.parametrize("ending", ["-ubyte", "-ubyte.gz", ".idx3-ubyte", ".idx3-ubyte.gz"])
+def test_digits_are_found_under_every_name_in_use(data_dir, tmp_path, place, ending):
+    images, labels = mnist.load(data_dir, "test")
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    for kind, rank in (("images", 3), ("labels", 1)):
+        name = f"t10k-{kind}-idx{rank}-ubyte.gz"
+        data = (data_dir / "MNIST" / "raw" / name).read_bytes()
+        name = f"t10k-{kind}" + (ending if "idx" in ending else f"-idx3{ending}")
+        name = name.replace("idx3", f"idx{rank}")
+        data = data if ending.endswith("gz") else gzip.decompress(data)
+        (tmp_path / place / name).write_bytes(data)
+    found = mnist.load(tmp_path, "test")
+    np.testing.assert_array_equal(found[0], images)
+    np.testing.assert_array_equal(found[1], labels)
+
+
+def idx(data: np.ndarray) -> bytes:
+    head = bytes([0, 0, 8, data.ndim]) + b"".join(n.to_bytes(4, "big") for n in data.shape)
+    return head + data.astype(np.uint8).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        ((30, 32, 32), np.zeros(30), "holds pictures of 32x32 px, and MNIST's are 28x28"),
+        ((30, 784), np.zeros(30), "holds pictures of 784 px"),
+        ((30, 28, 28), np.arange(30) % 26 + 1, "labels up to 26: .* EMNIST's letters"),
+        ((30, 28, 28), np.zeros(29), "30 images and 29 labels"),
+    ],
+)
+def test_what_is_not_mnist_is_told(tmp_path, images, labels, message):
+    for name, data in (("images-idx3", np.zeros(images)), ("labels-idx1", labels)):
+        (tmp_path / f"t10k-{name}-ubyte").write_bytes(idx(data))
+    with pytest.raises(ValueError, match=message):
+        mnist.load(tmp_path, "test")
 
 
 def test_digits_are_read_packed_or_not_and_damage_is_told(data_dir, tmp_path):

@@ -76,6 +76,15 @@ def test_x0_and_noise_make_x_t():
     torch.testing.assert_close(predict_x0(x, eps, 0.6), x0, atol=1e-5, rtol=0)
 
 
+def test_a_class_that_is_asked_for_is_guided_and_none_is_not():
+    model = tiny(Diffusion, 0.3)
+    scale = model.config.guidance_scale
+    assert scale > 1
+    for label, guidance in ((2, scale), (None, 1)):
+        given = model.sample(2, label, steps=3, guidance=guidance)
+        assert torch.equal(model.sample(2, label, steps=3), given)
+
+
 def test_guidance_0_is_unconditional_and_1_conditional():
     model = tiny(Diffusion, 0.3)
     base = {"count": 2, "seed": 4, "steps": 3}

@@ -68,21 +68,47 @@ def test_the_hierarchical_bound_is_the_elbo_on_average(observed):
     assert bound == pytest.approx(-float(terms["loss"]), abs=6 * error)
 
 
-def test_without_influence_of_z_the_hierarchical_bound_is_exact():
-    model, x = tiny(HierarchicalVAE), binary(2)
+def without_influence_of_z() -> HierarchicalVAE:
+    model = tiny(HierarchicalVAE, 0.1)
     with torch.no_grad():
-        for group in (*model.coarse, *model.fine):
+        for group in model.groups:
             group.project.weight.zero_()
-            group.posterior[-1].weight.zero_()
-            group.posterior[-1].bias.zero_()
-            group.prior[-1].weight[-2 * group.channels :] = 0
-            group.prior[-1].bias[-2 * group.channels :] = 0
-    mask = quadrant_mask(2)
-    shown = model.inpaint(x, mask)  # the pixel means, for z has no influence
-    p = shown.clamp(1e-6, 1 - 1e-6)
-    log_p = (x * p.log() + (1 - x) * (1 - p).log()) * mask
+            for layer in (group.posterior[-1], group.prior[-1]):
+                layer.weight[-2 * group.channels :] = 0
+                layer.bias[-2 * group.channels :] = 0
+    return model
+
+
+def test_without_influence_of_z_the_hierarchical_bound_is_exact():
+    model, x, mask = without_influence_of_z(), binary(2), quadrant_mask(2)
+    holes = mask.float().expand(2, 1, -1, -1)
+    with torch.no_grad():
+        logits = model(x, holes, torch.randn(2, model.latent_dim)).logits
+    log_p = torch.distributions.Bernoulli(logits=logits).log_prob(x) * mask
     found = model.log_likelihood(x, 3, mask=mask)
     torch.testing.assert_close(found, log_p.flatten(1).sum(1), atol=1e-3, rtol=1e-4)
+
+
+def test_probabilities_of_all_fillings_of_a_hole_add_up_to_one():
+    model, mask = without_influence_of_z(), torch.zeros(28, 28)
+    mask[10:12, 13:15] = 1  # each pixel lies in the window of the later ones
+    x = binary(1).repeat(16, 1, 1, 1)
+    values = torch.arange(16)[:, None] // torch.tensor([8, 4, 2, 1]) % 2
+    x[:, 0, 10:12, 13:15] = values.view(16, 2, 2).float()
+    found = model.log_likelihood(x, 1, mask=mask)
+    assert found.std() > 1e-3
+    assert float(found.exp().sum()) == pytest.approx(1, abs=1e-4)
+
+
+def test_pixels_are_drawn_one_by_one_with_the_probabilities_of_training():
+    head = tiny(HierarchicalVAE, 0.3).pixels
+    features, x, hole = torch.randn(2, 8, 28, 28), binary(2), quadrant_mask(1)
+    drawn, shown = head.draw(features, x, hole, torch.rand(2, 28, 28))
+    with torch.no_grad():
+        p = head(features, drawn).sigmoid()
+    torch.testing.assert_close(shown[:, :, hole], p[:, :, hole], atol=1e-5, rtol=1e-4)
+    assert torch.equal(drawn[:, :, ~hole], x[:, :, ~hole])
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
 
 
 def test_hidden_pixels_do_not_reach_the_prior():

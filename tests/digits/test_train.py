@@ -40,7 +40,7 @@ FAMILIES = sorted(CLASSES)
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("digits")
-    write_mnist(folder, {"train": mnist.VALID + 40, "t10k": 30})
+    write_mnist(folder, {"train": mnist.VALID + 40, "test": 30})
     return folder
 
 

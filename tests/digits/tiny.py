@@ -16,7 +16,7 @@ from tests.helpers.random_weights import randomized
 CONFIGS = {
     Autoencoder: AutoencoderConfig(latent_dim=4, width=8, features=16),
     VAE: VAEConfig(latent_dim=4, width=8, features=16),
-    HierarchicalVAE: HierarchicalVAEConfig(widths=(8, 8), groups=(1, 1), channels=(2, 1)),
+    HierarchicalVAE: HierarchicalVAEConfig(widths=(8, 8), groups=2, channels=2, features=8),
     CVAE: CVAEConfig(latent_dim=4, width=8, features=16, label_dim=4),
     GAN: GANConfig(latent_dim=4, width=8, label_dim=4),
     Diffusion: DiffusionConfig(widths=(8, 8), blocks=(1, 1, 1), condition_dim=16),
@@ -30,6 +30,16 @@ def tiny(cls: type[DigitModel], by: float = 0.1) -> DigitModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return randomized(cls(CONFIGS[cls]), by)
+
+
+def tiny_plane(cls: type[Autoencoder | VAE], architecture: str = "conv") -> DigitModel:
+    """The same with two latent dimensions."""
+    sizes = {"latent_dim": 2, "width": 8, "features": 8, "depth": 0}
+    if cls is VAE:
+        sizes["architecture"] = architecture
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return randomized(cls(cls.config_class(**sizes)), 0.3).requires_grad_(False)
 
 
 def images(count: int = 4, seed: int = 1) -> torch.Tensor:

@@ -69,7 +69,28 @@ def use_codes(page) -> None:
     page.get_by_role("button", name="Copy as Python").last.click()
 
 
-USES = {"sketch": use_sketch, "inpaint": use_inpaint, "codes": use_codes}
+def use_digits(page) -> None:
+    """Draw a digit, and see what the models make of it."""
+    page.locator("#compare-columns img").first.wait_for()
+    open_section(page, "Your digit")
+    page.locator("#digits-pad canvas").click()
+    page.locator("#digits-own img").first.wait_for()
+
+
+def open_section(page, name: str) -> None:
+    """Open a section of the Digits tab; Gradio keeps those without room in a menu."""
+    sections = page.locator("#digits-sections")
+    tab = sections.get_by_role("tab", name=name, exact=True)
+    menu = sections.locator(".overflow-menu")
+    tab.or_(menu.locator("> button")).first.wait_for()
+    if tab.is_visible():
+        tab.click()
+    else:
+        menu.locator("> button").click()
+        menu.get_by_role("button", name=name, exact=True).click()
+
+
+USES = {"sketch": use_sketch, "inpaint": use_inpaint, "codes": use_codes, "digits": use_digits}
 
 
 @contextmanager

@@ -1,30 +1,20 @@
 """Random data sets of a few items in their official layouts."""
 
-import gzip
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from training.data import quickdraw
+from training.data import mnist, quickdraw
 
 
-def write_mnist(folder: Path, counts: dict[str, int]) -> None:
+def write_mnist(folder: Path, counts: dict[Literal["train", "test"], int]) -> None:
     """The four official files, of random digits."""
-    raw = folder / "MNIST" / "raw"
-    raw.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for name, count in counts.items():
+    for split, count in counts.items():
         images = rng.integers(0, 256, (count, 28, 28), np.uint8)
-        labels = rng.integers(0, 10, count, np.uint8)
-        for kind, data, shape in (
-            ("images-idx3", images, (count, 28, 28)),
-            ("labels-idx1", labels, (count,)),
-        ):
-            head = bytes([0, 0, 8, len(shape)])
-            head += b"".join(n.to_bytes(4, "big") for n in shape)
-            with gzip.open(raw / f"{name}-{kind}-ubyte.gz", "wb") as file:
-                file.write(head + data.tobytes())
+        mnist.save(folder, split, images, rng.integers(0, 10, count))
 
 
 def write_quickdraw(folder: Path, count: int = 12) -> None:

@@ -6,18 +6,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import gradio as gr
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import app
+from models.classifiers import DrawingClassifierConfig
 from models.codes.prior import CodesPrior, CodesPriorConfig
 from models.codes.vqvae import VQVAE, VQVAEConfig
+from models.digits.autoencoder import Autoencoder
+from models.digits.base import DigitModel
+from models.digits.cvae import CVAE
+from models.digits.diffusion import Diffusion
+from models.digits.gan import GAN
+from models.digits.vae import VAE
+from models.digits.vq import VQ
 from models.images import rasterise
 from models.inpaint.attributes import seeded_noise
 from models.inpaint.model import InpaintConfig, InpaintSample
 from tabs import model_cache
 from tabs.sketch.handlers import LABELS
+from tests.digits.tiny import tiny, tiny_plane
 
 # Gradio leaves sockets and event loops to the collector, and uses what pandas deprecates.
 NOISE = pytest.mark.filterwarnings(
@@ -57,6 +67,18 @@ class FakeSketchModel(nn.Module):
         """`complete`, and label probabilities: the more ink, the more probable is a cat."""
         cat = 0.5 + 0.5 * float(partial.mean())
         return self.complete(partial, *settings), {"cat": cat, "face": 0.996 - cat, "sun": 0.004}
+
+
+class FakeDrawingClassifier(nn.Module):
+    """The more ink, the surer of a cat."""
+
+    config = DrawingClassifierConfig(LABELS)
+
+    def predict(self, ink: np.ndarray) -> tuple[np.ndarray, None]:
+        """Logits (n, k) of drawings (n, 64, 64)."""
+        logits = np.zeros((len(ink), len(LABELS)), np.float32)
+        logits[:, LABELS.index("cat")] = ink.mean((1, 2))
+        return logits, None
 
 
 class FakeInpaintModel(nn.Module):
@@ -104,6 +126,10 @@ CODES = {
     "faces": VQVAEConfig(64, 3, (4, 8), 1, 1, 14, 4),
 }
 
+DIGITS: dict[str, type[DigitModel]] = {
+    "ae": Autoencoder, "vae": VAE, "cvae": CVAE, "vq": VQ, "gan": GAN, "diffusion": Diffusion,
+}  # fmt: skip
+
 
 def load(stem: str) -> nn.Module:
     """The fake of a demo's model; the same weights in every call, from any thread."""
@@ -123,8 +149,13 @@ def _build(stem: str) -> nn.Module:
         config = CODES[kind]
         settings = CodesPriorConfig(config.num_codes, config.grid_size, config.class_names, 8, 2, 1)
         return CodesPrior(settings).eval().requires_grad_(False)
+    if kind.startswith("latent2"):
+        return tiny_plane(Autoencoder if kind.endswith("-ae") else VAE)
+    if part == "digits":
+        return tiny(DIGITS[kind])
     kinds = {
         "sketch": FakeSketchModel,
+        "sketch-classifier": FakeDrawingClassifier,
         "inpaint": FakeInpaintModel,
         "face-classifier": FakeAttributeClassifier,
     }

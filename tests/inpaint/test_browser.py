@@ -28,10 +28,10 @@ class Visitor(BrowserPage):
         self.pad.wait_for()
 
     def _note(self, request):
-        if "/queue/join" in request.url:
-            data = json.loads(request.post_data)["data"]
-            if data and isinstance(data[0], dict) and data[0].get("holes"):
-                self.sent.append(data[0])
+        if request.url.endswith("/run/inpaint_ask"):
+            _, pad, *_ = json.loads(request.post_data)["data"]
+            if pad["holes"]:
+                self.sent.append(pad)
 
     def sample(self, i=0):
         """Take one of our own faces."""

@@ -8,9 +8,11 @@ import torch
 from models import checkpoint
 from models.inpaint.attributes import OFF, ON, UNKNOWN, fill_from_photo, seeded_noise
 from models.inpaint.cvae import FaceCVAE, FaceCVAEConfig
+from models.inpaint.membrane import attach
 from models.inpaint.model import MODELS, InpaintConfig, Inpainter
 from tests.helpers.random_weights import randomized
 from training.inpaint.losses import hole_l1
+from training.metrics.image import border_step
 
 NAMES = ("Smiling", "Eyeglasses", "Male", "Young")
 TINY = InpaintConfig(64, NAMES, (8, 8, 16), 8, 4, 6, 16, 2)
@@ -28,6 +30,13 @@ def hole(size: int = 64) -> torch.Tensor:
     mask = torch.zeros(size, size)
     mask[size // 2 : -4, 6 : size // 2 + 4] = 1
     return mask
+
+
+def composed(logits: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Decoded fills in a face, meeting the border."""
+    n = len(logits)
+    whole = attach(logits.sigmoid(), image.expand(n, -1, -1, -1), mask.expand(n, 1, -1, -1))
+    return whole.clamp(0, 1)
 
 
 def batch(count: int = 4, size: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -83,10 +92,25 @@ def test_pixels_outside_the_hole_are_unchanged_bit_for_bit():
 
 def test_hidden_pixels_do_not_influence_a_fill():
     model, x, mask = randomized(Inpainter(TINY)), face(), hole()
-    other = torch.where(mask > 0, 1 - x, x)
+    noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(7))
+    other = torch.where(mask > 0, noise, x)
     for glasses in (None, True):
         fills = (model.inpaint(face, mask, glasses=glasses) for face in (x, other))
         assert torch.equal(*fills)
+
+
+def test_a_fill_meets_its_border():
+    model, x, mask = randomized(Inpainter(TINY)), face(), hole()
+    x = 0.5 + 0.1 * x
+    fills = model.inpaint(x, mask, count=4)
+    raw = model.decode(
+        torch.zeros(1, TINY.latent_dim),
+        model.context(x[None], mask[None, None]),
+        model.embed_attributes(torch.full((1, len(NAMES)), UNKNOWN)),
+    ).sigmoid()
+    pasted = torch.where(mask > 0, raw, x)
+    steps = [border_step(y.detach(), mask.expand(len(y), -1, -1) > 0) for y in (fills, pasted)]
+    assert steps[0] < 0.7 * steps[1]
 
 
 @pytest.mark.parametrize("smile", [True, False, None])
@@ -115,7 +139,7 @@ def test_removing_glasses_sets_unknown_attributes_from_the_photo(smile):
             )
             z = model.prior(context, attr).sample(seeded_noise(4, TINY.latent_dim, 0))
             logits = model.decode(z, context.expand(4), attr.expand(4, -1))
-            expected = torch.where(mask > 0, logits.sigmoid(), image)
+            expected = composed(logits, image, mask)
         torch.testing.assert_close(model.inpaint(image, mask, smile, False), expected)
         seen.add(tuple(shown.tolist()))
     assert smile is not None or len(seen) > 1
@@ -239,7 +263,7 @@ def test_attribute_scale_interpolates_from_unconditional_to_conditional_sampling
         attr = (attr + (1 - scale) * model.embed_attributes(null)).expand(2, -1)
         context = model.context(x[None], mask[None, None]).expand(2)
         logits = model.decode(model.prior(context, attr).sample(noise), context, attr)
-        expected = torch.where(mask > 0, logits.sigmoid(), x)
+        expected = composed(logits, x, mask)
     batch = (part.expand(2, -1, -1, -1) for part in (x[None], mask[None, None]))
     found = model.sample(*batch, attributes.expand(2, -1), noise)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)

@@ -1,6 +1,7 @@
 import math
 import pickle
 import re
+from pathlib import Path
 
 import gradio as gr
 import numpy as np
@@ -297,24 +298,31 @@ def test_the_session_state_of_a_large_photo_is_small():
     assert len(pickle.dumps(fills)) < 300_000
 
 
+def sample_pad(i=0, **change):
+    """The editor's value of a face of ours, as the server makes it."""
+    return inpaint.answer({"source": str(i)}, *SETTINGS)[0] | change
+
+
 def test_the_mouth_of_every_example_face_is_filled():
     assert len(inpaint.SAMPLES) >= 5
     for i in range(len(inpaint.SAMPLES)):
-        face, pad, _, _ = inpaint.on_sample({"chosen": str(i)})
-        kept, shown = inpaint.on_fill({**pad, "holes": [pad["presets"]["mouth"]]}, face, *SETTINGS)
+        pad = sample_pad(i)
+        _, shown = inpaint.answer(pad | {"holes": [pad["presets"]["mouth"]]}, *SETTINGS)
         assert len(shown["rows"][0]["tiles"]) == 4
-        assert kept.crops.shape == (1, 4, 3, 64, 64)
-    with pytest.raises(gr.Error, match="Face "):
-        inpaint.on_sample({"chosen": "99"})
+    assert inpaint.answer({"source": "99"}, *SETTINGS)[1]["note"].startswith("Face ")
 
 
-def test_taking_glasses_off_masks_their_region():
-    _, pad, _, _ = inpaint.on_sample({"chosen": "0"})
-    masked, glasses = inpaint.on_glasses(pad)
-    assert masked["holes"] == [pad["presets"]["glasses"]]
-    assert glasses == "no glasses"
-    with pytest.raises(gr.Error, match="Choose a face first"):
-        inpaint.on_glasses(None)
+def test_an_upload_that_is_gone_is_asked_for_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    path = Path(saved(tmp_path, Image.fromarray(drawn_face()), "PNG"))
+    eyes = [list(eye) for eye in EYES]
+    pad, _ = inpaint.answer({"photo": str(path), "eyes": eyes}, *SETTINGS)
+    assert pad["transform"] == TRANSFORM
+    pad |= {"holes": [MOUTH], "transform": list(TRANSFORM)}
+    assert inpaint.answer(pad, *SETTINGS)[1]["rows"]
+    path.unlink()
+    shown = inpaint.answer(pad, *SETTINGS)[1]
+    assert (shown["note"], shown["gone"]) == (face_photo.GONE, True)
 
 
 def ask(client, file, rectangle=MOUTH, **settings):
@@ -372,15 +380,16 @@ def test_a_photo_without_a_face_says_what_to_do(client, tmp_path):
         ask(client, path)
 
 
-def test_the_download_is_the_chosen_fill_at_full_size(tmp_path):
-    photo, fills = filled("side by side")
-    path = saved(tmp_path, Image.fromarray(photo), "PNG")
-    fills = fills._replace(face=FacePhoto(path, TRANSFORM))
-    found = np.asarray(Image.open(inpaint.on_download({"chosen": [1, 2]}, fills)))
-    expected = render.composite(photo, pad_mask(photo, fills), fills, 1, 2)
-    np.testing.assert_array_equal(found, expected)
+def test_the_download_is_the_chosen_fill_at_full_size():
+    pad = sample_pad(2)
+    pad |= {"holes": [pad["presets"]["mouth"]]}
+    settings = ("side by side", *SETTINGS[1:])
+    found = np.asarray(Image.open(inpaint.on_download({"chosen": [1, 2]}, pad, *settings)))
+    photo = face_photo.load_photo(inpaint.SAMPLES[2])
+    mask, fills = handlers.fill(photo, inpaint.locate(pad), pad, *settings)
+    np.testing.assert_array_equal(found, render.composite(photo, mask, fills, 1, 2))
     for chosen in ([2, 0], [0, 4], [0, "x"]):
         with pytest.raises(gr.Error, match="must be a whole number"):
-            inpaint.on_download({"chosen": chosen}, fills)
+            inpaint.on_download({"chosen": chosen}, pad, *settings)
     with pytest.raises(gr.Error, match="Fill a hole first"):
-        inpaint.on_download({}, None)
+        inpaint.on_download({}, {}, *settings)

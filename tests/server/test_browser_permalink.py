@@ -116,6 +116,36 @@ def test_edits_of_codes_are_restored(visit):
     assert len(sampled["pictures"]) == 16
 
 
+def test_a_comparison_of_digits_is_restored(visit):
+    first = visit(tab="digits")
+    page = first.page
+    page.locator("#compare-columns img").nth(5).wait_for()
+    page.locator("#compare-seed input").fill("7")
+    page.locator("#compare-seed input").press("Tab")
+    link = first.copied("Copy link")
+    assert "seed=7" in link
+    other = visit(tab="digits", link=link)
+    other.page.locator("#compare-columns img").nth(5).wait_for()
+    assert other.page.locator("#compare-seed input").input_value() == "7"
+    assert other.copied("Copy link") == link
+    found = printed(first.copied("Copy as Python"))
+    assert [len(files) for files in found] == 6 * [16]
+
+
+def test_a_drawn_digit_and_its_section_are_restored(visit):
+    first = visit(tab="digits")
+    USES["digits"](first.page)
+    first.page.locator("#digits-task").get_by_label("Fill in a part").click()
+    link = first.copied("Copy link")
+    assert "section=your-digit" in link
+    other = visit(tab="digits", link=link)
+    other.page.locator("#digits-own img").first.wait_for()
+    assert other.page.locator("#digits-task").get_by_label("Fill in a part").is_checked()
+    assert other.copied("Copy link") == link
+    found = printed(first.copied("Copy as Python"))
+    assert [set(one) for one in found] == 6 * [{"picture", "seen", "squared_error"}]
+
+
 @pytest.mark.parametrize("name", VIEWS)
 def test_the_text_stays_within_the_page(visit, name):
     width, scheme = VIEWS[name]
@@ -132,6 +162,7 @@ def test_the_text_stays_within_the_page(visit, name):
         "tab=inpaint&face=99&holes=1,2,3&smile=perhaps",
         "tab=inpaint&face=0&holes=900,900,901,901",
         "tab=codes&kind=cats&a=00&b=%00&edits=fly&top_k=x",
+        "tab=digits&section=compare&label=12&count=1e9&seed=-1&steps=0",
         "tab=nowhere&seed=1",
     ],
 )

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import gradio as gr
 import httpx
-import numpy as np
 import pytest
 from gradio.utils import get_upload_folder
 
@@ -15,15 +14,13 @@ from benchmarks.serving import FACE
 from benchmarks.visitor import API, ask, client, send, upload, wait_for_event
 from tabs import model_cache
 from tabs.codes import handlers as codes
-from tabs.face_photo import FacePhoto
 from tabs.inpaint import tab as inpaint
-from tabs.inpaint.render import Fills
 from tabs.server import blocks, limits
 from tests.helpers.fake_models import NOISE, load, page
 
 pytestmark = NOISE
 STROKES = [[[40, 200], [60, 60]]]
-FULL = [STROKES, "any", 2, 1.0, 0]
+FULL = [STROKES, "any", 2, 1.0, 0, False]
 
 
 def post(address: str, path: str, body: str) -> tuple[int, str]:
@@ -76,7 +73,7 @@ def test_usage_statistics_are_not_public(address):
 def test_too_few_values_are_counted(address):
     reply = call(address, "/complete_sketch", FULL[:2])
     assert reply.kind == "error"
-    assert reply.value()["error"] == "This needs 5 values, not 2."
+    assert reply.value()["error"] == "This needs 6 values, not 2."
 
 
 @pytest.mark.parametrize(
@@ -94,22 +91,25 @@ def test_a_link_is_not_fetched(address, monkeypatch, link, place):
 
 
 def test_an_error_inside_gradio_is_a_sentence(address):
-    reply = call(address, "/complete_sketch", [STROKES, {"path": "x", "meta": 7}, 2, 1.0, 0])
+    reply = call(address, "/complete_sketch", [STROKES, {"path": "x", "meta": 7}, 2, 1.0, 0, False])
     assert reply.value()["error"] == blocks.GENERIC_ERROR
     assert call(address, "/complete_sketch", FULL).kind == "complete"
 
 
 def test_an_unknown_choice_is_a_sentence(address):
-    async def one():
-        async with client(address) as http:
-            page = (await http.get("/config")).json()
-            fill = next(f for f in page["dependencies"] if f["api_name"] == "on_fill")
-            body = {"data": [None] * 7, "fn_index": fill["id"], "session_hash": "one"}
-            body["data"][2] = "x" * 1000
-            where = f"{API}/queue/data?session_hash=one"
-            return await send(http, f"{API}/queue/join", json.dumps(body), where)
+    body = json.dumps({"data": [{}, {}, "x" * 1000, None, 4, 1.0, 0]})
+    where, kind = f"{address.rstrip('/')}{API}/run/inpaint_ask", "application/json"
+    reply = httpx.post(where, content=body, headers={"Content-Type": kind})
+    assert reply.json()["error"] == blocks.GENERIC_ERROR
 
-    assert asyncio.run(one()).value()["error"] == blocks.GENERIC_ERROR
+
+def test_a_page_is_told_to_ask_again_while_too_many_wait(monkeypatch):
+    monkeypatch.setattr(blocks, "MAX_WAITING", 0)
+    with page(monkeypatch) as served:
+        body = json.dumps({"data": [1, {"strokes": []}, "any", 4, 1.0, 0]})
+        where = f"{served.local_url.rstrip('/')}{API}/run/sketch_ask"
+        reply = httpx.post(where, content=body, headers={"Content-Type": "application/json"})
+    assert reply.json()["title"] == "Busy"
 
 
 def test_an_unknown_event_is_over(address):
@@ -207,17 +207,10 @@ VALUES = [None, [], "x", 7, [[1]], {"chosen": [1]}, {"presets": 7}, {"eyes": {}}
 @pytest.mark.parametrize("value", VALUES, ids=str)
 def test_a_handler_refuses_a_value_of_the_wrong_form(monkeypatch, value):
     monkeypatch.setattr(model_cache, "load", load)
-    made = Fills(FacePhoto("x", None), {}, ["x"], np.zeros((1, 2, 3, 8, 8)), [["", ""]], "", "")
-    handlers = (
-        lambda: inpaint.on_sample(value),
-        lambda: inpaint.on_eyes(value, FacePhoto(FACE["path"], None)),
-        lambda: inpaint.on_glasses(value),
-        lambda: inpaint.on_download({"chosen": value or 7}, made),
-        lambda: codes.on_pick({}, value, (), "digits", "A"),
-        lambda: codes.on_edit(value),
-        lambda: codes.on_chain(value, "negate"),
-        lambda: codes.on_complete(value, "any", 1.0, 0, 0),
-    )
-    for handler in handlers:
-        with pytest.raises(gr.Error, match=r"\.['\"]$"):
-            handler()
+    settings = ("as it comes", "as it comes", 4, 1.0, 0)
+    with pytest.raises(gr.Error, match=r"\.['\"]$"):
+        inpaint.on_download({"chosen": value or 7}, value, *settings)
+    todo = [{"do": "picture", "slot": "A", "picture": value, "n": 1}, {"do": "text", "n": 2}]
+    assert codes.answer({"todo": todo})[0]["refused"]
+    note = inpaint.answer(value, *settings)[1]["note"]
+    assert note.endswith(".")

@@ -114,38 +114,24 @@ def test_same_seed_same_pictures_other_seed_other_pictures():
     assert np.abs(one.shown - other.shown).max() > 0.5
 
 
-def test_the_partial_drawing_is_kept_exactly_and_black():
+def test_the_partial_drawing_is_kept_exactly():
     made = handlers.complete(DRAWN, "any", 4, 1.0, 0)
     assert (made.shown >= made.partial).all()
     full = made.partial == 1
-    for kind in handlers.VIEWS:
-        for tile in handlers.show(made, kind, 0.5)["tiles"]:
-            assert (decode(tile["src"])[full] == render.INK).all()
-            assert (decode(tile["ink"])[full] == 0).all()
-    assert (render.colorize(made.partial, made.partial).std(-1) == 0).all()
+    for tile in render.grid_value(made)["tiles"]:
+        assert (decode(tile)[full] == 0).all()
 
 
-def test_a_new_threshold_on_kept_samples_equals_a_run_with_it(monkeypatch):
-    inputs = (DRAWN, "any", 4, 1.0, 0)
-    kept, _ = handlers.on_complete(*inputs, "Probabilities", 0.5)
-    direct = handlers.on_complete(*inputs, "Binary", 0.7)[1]
-    monkeypatch.setattr(model_cache, "get_model", None)
-    assert handlers.show(kept, "Binary", 0.7) == direct
-    shown = 255 - decode(direct["tiles"][0]["ink"])
-    expected = np.where(kept.shown[0] >= 0.7, 1, kept.partial)
-    np.testing.assert_allclose(shown / 255, expected, atol=0.5 / 255 + 1e-6)
-
-
-def test_diverse_selection_is_distinct_and_starts_with_the_most_typical():
+def test_diverse_selection_is_distinct_and_starts_where_it_is_told():
     rng = np.random.default_rng(0)
     kinds = np.zeros((3, 64, 64), np.float32)
     kinds[0, :20], kinds[1, 25:40], kinds[2, 45:] = 1, 1, 1
     copies = np.repeat(kinds, (6, 3, 2), 0)[rng.permutation(11)]
     blank = np.zeros((64, 64), np.float32)
-    picked = copies[render.select_diverse(copies, blank, 3)]
-    assert (picked[0] == kinds[0]).all()
+    picked = copies[render.select_diverse(copies, blank, 3, 4)]
+    assert (picked[0] == copies[4]).all()
     assert len({p.tobytes() for p in picked}) == 3
-    order = render.select_diverse(copies, blank, 11)
+    order = render.select_diverse(copies, blank, 11, 0)
     assert sorted(order) == list(range(11))
 
 
@@ -155,11 +141,11 @@ def test_diverse_selection_equals_brute_force_farthest_point():
     partial = (rng.random((64, 64)) < 0.1).astype(np.float32)
     added = [set(np.flatnonzero((s >= 0.5) & (partial < 0.5))) for s in samples]
     far = [[1 - len(a & b) / max(len(a | b), 1) for b in added] for a in added]
-    picked = [min(range(9), key=lambda i: sum(far[i]))]
+    picked = [2]
     while len(picked) < 5:
         rest = [i for i in range(9) if i not in picked]
         picked.append(max(rest, key=lambda i: min(far[i][j] for j in picked)))
-    assert render.select_diverse(samples, partial, 5) == picked
+    assert render.select_diverse(samples, partial, 5, 2) == picked
 
 
 def test_the_heat_map_is_paper_where_all_samples_agree():
@@ -170,11 +156,21 @@ def test_the_heat_map_is_paper_where_all_samples_agree():
     assert (pixels[made.std > 0.3, 2] < 100).all()
 
 
-def test_the_label_sentence_has_probabilities_and_omits_small_ones():
+def test_likely_labels_are_few_and_none_where_the_model_is_unsure():
     made = handlers.complete(DRAWN, "any", 2, 1.0, 0)
     cat = 0.5 + 0.5 * float(made.partial.mean())
-    sentence = handlers.show(made, "Binary", 0.5)["guess"]
-    assert sentence == f"It looks like: cat {cat:.0%}, face {0.996 - cat:.0%}."
+    (first, p), (second, q) = render.grid_value(made)["guess"]
+    assert (first, second) == ("cat", "face")
+    assert (p, q) == pytest.approx((cat, 0.996 - cat))
+    assert render.likely_labels({"cat": 0.4, "sun": 0.35, "face": 0.25}) == []
+
+
+def test_the_first_completion_is_the_most_recognisable_one():
+    samples = np.zeros((5, 64, 64), np.float32)
+    samples[3, :9] = 1
+    assert handlers.most_recognisable(samples, "cat") == 3
+    assert handlers.most_recognisable(samples, "any") == 3
+    assert handlers.most_recognisable(samples, "sun") != 3
 
 
 def test_every_example_is_a_drawing_of_a_known_class():
@@ -194,8 +190,9 @@ BAD_DRAWINGS = {
     "no strokes": ([], FIRST),
     "an empty pad": (drawing_pad.EMPTY, FIRST),
     "an untouched editor": ({"background": None, "layers": [], "composite": None}, FIRST),
-    "white paper": (png_url(Image.new("L", (64, 64), 255)), FIRST),
-    "ink beside the canvas": ([[[900], [900]]], FIRST),
+    "white paper": (png_url(Image.new("L", (64, 64), 255)), "No drawing was found"),
+    "ink beside the canvas": ([[[900], [900]]], "beyond the canvas of 256 px"),
+    "broken JSON": ("[[[1, 2], [3", "no list of strokes in JSON"),
     "NaN": ([[[math.nan, 1], [1, 2]]], "Coordinates must be numbers"),
     "infinity": ([[[math.inf], [1]]], "Coordinates must be numbers"),
     "a huge float": ([[[1e300], [1]]], "Coordinates must be numbers"),
@@ -203,7 +200,8 @@ BAD_DRAWINGS = {
     "text for numbers": ([[["1"], ["2"]]], "Coordinates must be numbers"),
     "uneven axes": ([[[1, 2], [1]]], "as many xs as ys, not 2 and 1"),
     "a pointless stroke": ([[[], []]], "as many xs as ys"),
-    "half a stroke": ([[[1, 2]]], "two lists of numbers"),
+    "half a stroke": ([[[1, 2, 3, 4]]], "two lists of numbers"),
+    "two conventions": ([[[1, 2, 3], [4, 5, 6]], [[1, 2], [3, 4], [5, 6]]], "Some strokes look"),
     "text for a stroke": (["ab"], "two lists of numbers"),
     "too many strokes": ([[[1], [1]]] * 1001, "at most 1,000 strokes"),
     "too many points": ([[[1] * 20001] * 2], "at most 20,000"),
@@ -249,12 +247,6 @@ def test_a_bad_setting_gets_one_sentence(name, i):
     assert len(error.value.message) < 500
 
 
-@pytest.mark.parametrize("threshold", [0, 1, math.nan, "0.5"])
-def test_a_bad_threshold_gets_one_sentence(threshold):
-    with pytest.raises(gr.Error, match=r"Threshold must be a number from 0\.05 to 0\.95"):
-        handlers.show(None, "Binary", threshold)
-
-
 def test_a_picture_above_50_megapixels_is_refused_before_it_is_decoded(monkeypatch):
     file = io.BytesIO()
     Image.new("1", (7072, 7072), 1).save(file, "PNG")
@@ -281,15 +273,12 @@ def test_a_checkpoint_error_is_shown_in_its_own_words(monkeypatch):
     monkeypatch.setattr(model_cache, "load", missing)
     with pytest.raises(gr.Error, match="no checkpoint in checkpoints/sketch"):
         handlers.complete(DRAWN, "any", 1, 1.0, 0)
-    _, shown = handlers.on_live(DRAWN, "any", 1, 1.0, 0, "Binary", 0.5)
+    [shown] = handlers.answer(DRAWN, "any", 1, 1.0, 0)
     assert shown["note"] == "no checkpoint in checkpoints/sketch: train one"
 
 
-def test_live_mode_clears_the_grid_with_the_pad_and_does_nothing_when_off():
-    settings = ("any", 1, 1.0, 0, "Binary", 0.5)
-    assert handlers.on_live(drawing_pad.EMPTY, *settings) == (None, completion_grid.EMPTY)
-    off = handlers.on_live({**DRAWN, "live": False}, *settings)
-    assert all(isinstance(o, dict) and o["__type__"] == "update" for o in off)
+def test_an_empty_pad_empties_the_grid():
+    assert handlers.answer(drawing_pad.EMPTY, "any", 1, 1.0, 0) == (completion_grid.EMPTY,)
 
 
 def expected(strokes=HOUSE, label="any", count=3, temperature=1.0, seed=0):
@@ -331,12 +320,20 @@ def test_every_form_of_a_drawing_gives_the_same_pictures(client, tmp_path):
 def reply(client, drawing):
     """The server's raw answer, past gradio_client's own handling of files."""
     place = f"{client.src.rstrip('/')}/gradio_api/call/complete_sketch"
-    body = json.dumps({"data": [drawing, "any", 1, 1.0, 0]}).encode()
+    body = json.dumps({"data": [drawing, "any", 1, 1.0, 0, False]}).encode()
     request = urllib.request.Request(place, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request) as made:
         event = json.load(made)["event_id"]
     with urllib.request.urlopen(f"{place}/{event}") as answer:
         return answer.read().decode()
+
+
+def test_the_endpoint_spreads_as_the_page_does(client):
+    settings = {"label": "cat", "count": 3, "temperature": 0.5, "seed": 9}
+    files = client.predict(HOUSE, api_name="/complete_sketch", spread=True, **settings)
+    [grid] = handlers.answer({"strokes": HOUSE}, *settings.values())
+    for file, tile in zip(files, grid["tiles"], strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(file)), decode(tile))
 
 
 def is_json(value: object) -> bool:
@@ -380,4 +377,5 @@ def test_corrupt_and_huge_uploads_get_one_sentence(client, tmp_path):
 def test_only_the_endpoints_are_public(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     codes = [f"/{word}_codes" for word in ("encode", "edit", "sample")]
-    assert list(named) == ["/complete_sketch", "/inpaint_face", *codes]
+    digits = ["/sample_digits", "/reconstruct_digit", "/transfer_style"]
+    assert list(named) == ["/complete_sketch", "/inpaint_face", *codes, *digits]

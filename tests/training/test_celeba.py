@@ -1,6 +1,9 @@
 """The reader of CelebA, on pictures drawn here."""
 
 import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +62,7 @@ def test_a_subset_is_enough_and_broken_photographs_are_counted(folder, caplog):
     assert faces.identity.tolist() == [101, 102, 102]
     assert "5 of 6 train photographs" in caplog.text
     assert "2 unreadable photographs left out" in caplog.text
+    assert "1 photographs are 64x64 px" in caplog.text
 
 
 def test_malformed_lines_are_counted_and_skipped(folder, caplog):
@@ -70,8 +74,8 @@ def test_malformed_lines_are_counted_and_skipped(folder, caplog):
 
 
 def test_missing_files_are_named_with_the_cure(folder):
-    (folder / "identity_CelebA.txt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"identity_CelebA\.txt .* CelebA page"):
+    (folder / "list_eval_partition.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"list_eval_partition\.txt .* CelebA page"):
         celeba.load(folder, "train")
     with pytest.raises(FileNotFoundError, match="img_align_celeba/"):
         celeba.load(folder / "nowhere", "train")
@@ -88,6 +92,112 @@ def test_damaged_lists_are_one_sentence(folder, damage):
         for photo in (folder / celeba.PHOTOS).iterdir():
             photo.unlink()
     with pytest.raises(ValueError, match=r"fetch (it again|more)"):
+        celeba.load(folder, "train")
+
+
+def rewrite(folder: Path, name: str, change: Callable[[str], str]) -> None:
+    (folder / name).write_text(change((folder / name).read_text()))
+
+
+def commas(text: str) -> str:
+    return "\n".join(",".join(line.split()) for line in text.splitlines())
+
+
+def with_header(text: str) -> str:
+    return text.replace(",".join(NAMES), ",".join(("image_id", *NAMES)))
+
+
+FORMS: dict[str, Callable[[Path], object]] = {
+    "commas": lambda f: [rewrite(f, name, commas) for name in celeba.FILES],
+    "a byte order mark": lambda f: [
+        (f / name).write_text((f / name).read_text(), encoding="utf-8-sig") for name in celeba.FILES
+    ],
+    "Windows line ends": lambda f: [
+        (f / name).write_bytes((f / name).read_bytes().replace(b"\n", b"\r\n"))
+        for name in celeba.FILES
+    ],
+    "no count": lambda f: rewrite(f, ATTRIBUTES, lambda text: text.split("\n", 1)[1]),
+    "csv with a name of its first column": lambda f: [
+        (rewrite(f, name, lambda t: with_header(commas(t))), (f / name).rename(csv(f, name)))
+        for name in celeba.FILES
+    ],
+    "floats": lambda f: rewrite(f, ATTRIBUTES, lambda t: re.sub(r" (-?1)\b", r" \1.0", t)),
+    "plus signs": lambda f: rewrite(f, ATTRIBUTES, lambda t: re.sub(r" 1\b", " +1", t)),
+    "words": lambda f: rewrite(
+        f, ATTRIBUTES, lambda t: re.sub(r" 1\b", " True", re.sub(r" -1\b", " False", t))
+    ),
+    "zeros": lambda f: rewrite(f, ATTRIBUTES, lambda t: re.sub(r" -1\b", " 0", t)),
+    "a doubled folder of photographs": lambda f: double(f),
+    "all in a folder of its name": lambda f: into_folder(f),
+    "PNG photographs": lambda f: [
+        (Image.open(photo).save(photo.with_suffix(".png")), photo.unlink())
+        for photo in list((f / celeba.PHOTOS).iterdir())
+    ],
+}
+ATTRIBUTES = "list_attr_celeba.txt"
+
+
+def csv(folder: Path, name: str) -> Path:
+    return (folder / name).with_suffix(".csv")
+
+
+def double(folder: Path) -> None:
+    (folder / celeba.PHOTOS).rename(folder / "moved")
+    (folder / celeba.PHOTOS).mkdir()
+    (folder / "moved").rename(folder / celeba.PHOTOS / celeba.PHOTOS)
+
+
+def into_folder(folder: Path) -> None:
+    inner = folder / "celeba"
+    inner.mkdir()
+    for path in [*folder.iterdir()]:
+        if path != inner:
+            path.rename(inner / path.name)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_in_which_it_circulates_is_read_alike(folder, form):
+    expected = celeba.load(folder, "train")
+    FORMS[form](folder)
+    found = celeba.load(folder, "train")
+    assert found.names == expected.names
+    np.testing.assert_array_equal(found.attributes, expected.attributes)
+    np.testing.assert_array_equal(found.identity, expected.identity)
+    np.testing.assert_array_equal(found.images, expected.images)
+
+
+def test_without_the_list_of_identities_nobody_is_known(folder, caplog):
+    (folder / celeba.OPTIONAL).unlink()
+    with caplog.at_level(logging.WARNING):
+        faces = celeba.load(folder, "train")
+    assert faces.identity.tolist() == 6 * [-1]
+    assert "nothing is known of who is who" in caplog.text
+
+
+@pytest.mark.parametrize("value", ["2", "nan", "maybe", "-"])
+def test_a_value_that_is_neither_true_nor_false_is_refused(folder, value):
+    text = (folder / ATTRIBUTES).read_text().replace("000002.jpg 1", f"000002.jpg {value}")
+    (folder / ATTRIBUTES).write_text(text)
+    message = rf"000002\.jpg has the value '{value}' of Eyeglasses, which is neither 1 nor -1"
+    with pytest.raises(ValueError, match=message):
+        celeba.load(folder, "train")
+
+
+@pytest.mark.parametrize("value", ["1", "-1"])
+def test_an_attribute_that_never_changes_is_refused(tmp_path, value):
+    folder = write_celeba(tmp_path / "celeba", celeba.MIN_ROWS)
+    text = (folder / ATTRIBUTES).read_text()
+    (folder / ATTRIBUTES).write_text(re.sub(r"(jpg +\S+ +)\S+", rf"\g<1>{value}", text))
+    with pytest.raises(ValueError, match=r"Male \(1 of 4 attributes\) never change"):
+        celeba.load(folder, "train")
+
+
+@pytest.mark.parametrize("size", [(64, 64), (1024, 1024)])
+def test_photographs_that_are_cut_otherwise_are_refused_with_their_size(folder, size):
+    for photo in (folder / celeba.PHOTOS).iterdir():
+        Image.new("RGB", size).save(photo)
+    message = f"6 photographs are {size[0]}x{size[1]} px .*, not 178x218: CelebA-HQ"
+    with pytest.raises(ValueError, match=message):
         celeba.load(folder, "train")
 
 

@@ -13,6 +13,8 @@ from models.classifiers import (
     MODELS,
     AttributeClassifier,
     AttributeClassifierConfig,
+    DigitClassifier,
+    DigitClassifierConfig,
     DrawingClassifier,
     DrawingClassifierConfig,
 )
@@ -69,6 +71,7 @@ TABLE = {
     AttributeClassifier: lambda: AttributeClassifier(
         AttributeClassifierConfig(("Smiling", "Young"), 4)
     ),
+    DigitClassifier: lambda: DigitClassifier(DigitClassifierConfig(("0", "1"))),
     DrawingClassifier: lambda: DrawingClassifier(DrawingClassifierConfig(("cat", "sun"))),
 }
 
@@ -91,7 +94,8 @@ def test_a_checkpoint_gives_the_same_network(cls: type, tmp_path: Path):
 def test_a_gradient_reaches_every_parameter(cls: type):
     network = randomized(TABLE[cls]()).train()
     channels = network.get_parameter(next(iter(network.state_dict()))).shape[1]
-    network(torch.rand(4, channels, 64, 64)).logits.square().mean().backward()
+    side = 28 if cls is DigitClassifier else 64
+    network(torch.rand(4, channels, side, side)).logits.square().mean().backward()
     assert all(p.grad is not None and p.grad.any() for p in network.parameters())
 
 
@@ -135,7 +139,7 @@ def test_a_resumed_run_equals_the_unbroken_one(
     if recipe == "face-classifier":
         assert trained.config == AttributeClassifierConfig(NAMES, 4)
     else:
-        assert isinstance(trained, DrawingClassifier)
+        assert isinstance(trained, DigitClassifier if "digit" in recipe else DrawingClassifier)
     text = (tmp_path / "whole" / recipe / "README.md").read_text()
     assert f"# Latent Studio: {recipe}\n" in text
     assert "on the valid split: " in text

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from models.images import to_rgb
-from training.metrics.image import LUMA, pairwise_rmse, psnr, relative_sharpness, ssim
+from training.metrics.image import LUMA, border_step, pairwise_rmse, psnr, relative_sharpness, ssim
 
 
 def random_pictures(count: int = 3, size: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -35,6 +35,17 @@ def test_psnr_equals_brute_force_and_depends_on_the_mask_only():
     everywhere = torch.ones_like(mask)
     assert psnr(x, reference) == pytest.approx(psnr(x, reference, everywhere), abs=1e-4)
     assert psnr(x, x) == 100
+
+
+def test_the_step_across_a_border_is_the_mean_over_its_pairs_of_neighbours():
+    x, mask = random_pictures(2, 24)
+    steps = []
+    for picture, hole in zip(x.numpy(), mask.numpy(), strict=True):
+        for i, j in np.argwhere(hole):
+            for k, m in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
+                if not hole[k, m]:
+                    steps.append(np.abs(picture[:, i, j] - picture[:, k, m]).mean())
+    assert border_step(x, mask) == pytest.approx(np.mean(steps), rel=1e-5)
 
 
 def test_ssim_of_flat_pictures_and_of_one_pixel_equals_the_formula():

@@ -73,9 +73,10 @@ def test_a_raw_dot_is_a_dot() -> None:
 def test_plain_and_gzipped_files_read_the_same(tmp_path: Path) -> None:
     text = "\n".join([line(SQUARE), line(raw(FACE, 2, (3, 4))), line(TENT, key_id="7")])
     (tmp_path / "cat.ndjson").write_text(text)
-    with gzip.open(tmp_path / "pig.ndjson.gz", "wt") as file:
+    (tmp_path / "packed").mkdir()
+    with gzip.open(tmp_path / "packed" / "cat.ndjson.gz", "wt") as file:
         file.write(text)
-    plain, packed = read_class(tmp_path, "cat"), read_class(tmp_path, "pig")
+    plain, packed = read_class(tmp_path, "cat"), read_class(tmp_path / "packed", "cat")
     assert (plain[1], packed[1]) == (0, 0)
     for a, b, expected in zip(plain[0], packed[0], [SQUARE, FACE, TENT], strict=True):
         assert as_lists(a.strokes) == as_lists(b.strokes) == expected
@@ -150,6 +151,36 @@ def test_the_readable_part_of_a_damaged_archive_is_used(
     assert bad >= 1
     assert damage == "no gzip" or len(drawings) > 100
     assert "cat.ndjson.gz" in caplog.text
+
+
+def test_a_byte_order_mark_and_blank_lines_are_no_malformed_lines(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "\n".join([line(SQUARE), "", "  ", line(TENT), ""])
+    (tmp_path / "cat.ndjson").write_text(text, encoding="utf-8-sig")
+    drawings, bad = read_class(tmp_path, "cat")
+    assert [as_lists(d.strokes) for d in drawings] == [SQUARE, TENT]
+    assert bad == 0
+    assert caplog.text == ""
+
+
+def test_an_empty_stroke_inside_a_drawing_is_left_out() -> None:
+    for empty in ([], [[], []], [[], [], []]):
+        found = parse(line([FACE[0], empty, *FACE[1:]]))
+        assert as_lists(found.strokes) == FACE
+        assert found.digest == parse(line(FACE)).digest
+
+
+def test_drawings_of_another_word_are_counted_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [line(SQUARE), line(FACE, "dog"), line(TENT), line(TENT, "Cat")]
+    (tmp_path / "cat.ndjson").write_text("\n".join(lines))
+    with caplog.at_level(logging.WARNING):
+        drawings, left_out = read_class(tmp_path, "cat")
+    assert [as_lists(d.strokes) for d in drawings] == [SQUARE, TENT]
+    assert left_out == 2
+    assert "2 drawings of other things than cat" in caplog.text
 
 
 @pytest.mark.parametrize("name", [".", "no such folder"])

@@ -22,19 +22,15 @@ def test_it_is_imported_once_and_its_operators_are_declared():
 
 
 def test_idx_files_are_read_as_torchvision_reads_them(tmp_path: Path):
-    write_mnist(tmp_path, {"t10k": 30})
+    write_mnist(tmp_path, {"test": 30})
     raw = tmp_path / "MNIST" / "raw"
     read = import_torchvision().datasets.mnist.read_sn3_pascalvincent_tensor
     for kind in ("images-idx3", "labels-idx1"):
-        path = raw / f"t10k-{kind}-ubyte"
+        path = raw / f"t10k-{kind}-ubyte.gz"
         packed = mnist.read_idx(path)
-        (raw / "plain").write_bytes(_unpacked(path))
+        (raw / "plain").write_bytes(gzip.decompress(path.read_bytes()))
         np.testing.assert_array_equal(packed, read(str(raw / "plain")).numpy())
         np.testing.assert_array_equal(packed, mnist.read_idx(raw / "plain"))
-
-
-def _unpacked(path: Path) -> bytes:
-    return gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
 
 
 def test_a_grid_has_its_pictures_where_they_belong(tmp_path: Path):

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from models.classifiers import (
     AttributeClassifier,
     AttributeClassifierConfig,
+    DigitClassifier,
+    DigitClassifierConfig,
     DrawingClassifier,
     DrawingClassifierConfig,
 )
@@ -25,7 +27,7 @@ class Config:
     """Settings of one run; the same settings always give the same weights."""
 
     kind: Kind = "drawings"
-    """Quick, Draw! drawings, MNIST's digits enlarged to 64x64 px, or CelebA's attributes."""
+    """Quick, Draw! drawings, MNIST's digits, or CelebA's attributes."""
     data_dir: Path = Path("data")
     """Folder that holds quickdraw/, MNIST/ or celeba/."""
     download: bool = False
@@ -71,7 +73,9 @@ FACES = {
 }
 RECIPES = {
     "sketch-classifier": _recipe("sketch-classifier"),
-    "digit-classifier": _recipe("digit-classifier", kind="digits"),
+    "digit-classifier": _recipe(
+        "digit-classifier", kind="digits", steps=3_000, label_smoothing=0.0
+    ),
     "face-classifier": _recipe("face-classifier", **FACES, steps=3_000),
     "perceptual-classifier": _recipe(
         "perceptual-classifier", **FACES, steps=2_000, seed=2, width=24
@@ -91,10 +95,14 @@ IGNORED = {
 }
 
 
-def make_network(cfg: Config, names: tuple[str, ...]) -> AttributeClassifier | DrawingClassifier:
+def make_network(
+    cfg: Config, names: tuple[str, ...]
+) -> AttributeClassifier | DigitClassifier | DrawingClassifier:
     """A new network with one logit for each of the `names`."""
     if cfg.kind == "faces":
         return AttributeClassifier(AttributeClassifierConfig(names, cfg.width))
+    if cfg.kind == "digits":
+        return DigitClassifier(DigitClassifierConfig(names))
     return DrawingClassifier(DrawingClassifierConfig(names))
 
 
@@ -132,7 +140,7 @@ def card(cfg: Config, network: nn.Module, metrics: dict, seconds: float) -> str:
         ),
         "digits": (
             "license: mit",
-            "MNIST (LeCun et al. 1998), enlarged to 64x64 px",
+            "MNIST (LeCun et al. 1998)",
             "image-classification, digits",
             "Classifies handwritten digits.",
             "Top-1 accuracy",

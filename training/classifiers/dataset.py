@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from models.classifiers import FACE_SIZE
-from models.images import to_rgb
+from models.images import to_ink, to_rgb
 from training.classifiers.config import Config
 from training.data import celeba, fetch, mnist, quickdraw
 from training.data.augment import augment
 from training.sketch.dataset import CompletionDataset
 
-MAX_DIGIT_SHIFT = 4  # px of 64
+MAX_DIGIT_SHIFT = 2  # px
 
 
 class Batch(NamedTuple):
@@ -59,11 +59,11 @@ class ClassifierDataset:
             yield make(np.random.default_rng((cfg.seed, i)))
 
     def _digits(self, rng: np.random.Generator) -> Batch:
-        """Digits shifted together by up to 4 px."""
+        """Digits shifted together by up to 2 px."""
         pick = rng.integers(0, len(self.digits), self.cfg.batch_size)
         shift = tuple(rng.integers(-MAX_DIGIT_SHIFT, MAX_DIGIT_SHIFT + 1, 2))
-        pixels = np.roll(mnist.enlarge(self.digits[pick]), shift, (1, 2))
-        return Batch(binarize(torch.from_numpy(pixels)), torch.from_numpy(self.labels[pick]))
+        pixels = np.roll(self.digits[pick], shift, (1, 2))
+        return Batch(to_ink(pixels)[:, None], torch.from_numpy(self.labels[pick]))
 
     def _faces(self, rng: np.random.Generator) -> Batch:
         """Faces mirrored at random, shifted and with changed colours."""
@@ -82,8 +82,7 @@ class ClassifierDataset:
         if cfg.kind == "drawings":
             images, _, labels = quickdraw.rasterize_split(cfg.data_dir / "quickdraw", "valid")
         elif cfg.kind == "digits":
-            digits, labels = mnist.load(cfg.data_dir, "valid")
-            images = mnist.enlarge(digits)
+            images, labels = mnist.load(cfg.data_dir, "valid")
         else:
             folder: Path = cfg.data_dir / "celeba"
             faces = celeba.load(folder, "valid", cfg.cache_dir.expanduser())

@@ -18,14 +18,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models import checkpoint
-from models.classifiers import DrawingClassifier
+from models.classifiers import DigitClassifier, DrawingClassifier
 from models.codes import edits
 from models.codes.prior import MASKED, UNCONDITIONAL, CodesPrior
 from models.codes.vqvae import VQVAE
 from training.codes import dataset
 from training.codes.codebook import perplexity
 from training.codes.dataset import Kind
-from training.data import mnist
 from training.engine.previews import save_rgb_grid
 from training.metrics.frechet import frechet_distance
 from training.metrics.image import psnr, ssim
@@ -33,6 +32,7 @@ from training.release import results_table
 
 # Classifiers that take no part in training.
 CLASSIFIERS: dict[Kind, str] = {"digits": "digit-classifier", "sketches": "sketch-classifier"}
+Classifier = DigitClassifier | DrawingClassifier
 # Edits of code grids (cell 1) and images (cell: px) alike; a splice is with the previous one.
 EDITS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "shift by 1": lambda grid, cell: edits.shift(grid, x=cell),
@@ -98,24 +98,24 @@ def evaluate_codes(cfg: Config) -> dict[str, Any]:
         "reconstruction": reconstruction(cfg.kind, x, map_batches(model.decode, codes)),
         "perplexity_over_k": perplexity(counts.float()) / k,
         "dead_share": float((counts == 0).double().mean()),
-        "edits": compare_edits(cfg.kind, model, x[pick], labels[pick], classifier),
+        "edits": compare_edits(model, x[pick], labels[pick], classifier),
         "nats_per_code": {"uniform": math.log(k), "unigram": float(-(p * p.log()).sum())},
     } | baselines
     if classifier is not None:
         decoded = model.decode(codes[pick])
-        result["class_accuracy"] = class_accuracy(classifier, cfg.kind, decoded, labels[pick])
+        result["class_accuracy"] = class_accuracy(classifier, decoded, labels[pick])
     folder = cfg.checkpoints / f"prior-{cfg.kind}"
     if folder.exists():
         prior = checkpoint.load(folder)
         result["nats_per_code"]["prior"] = prior_nats(prior, codes, labels)
         if classifier is not None:
-            _, features = classify(classifier, cfg.kind, x)
+            _, features = classify(classifier, x)
             result["samples"] = evaluate_samples(
-                cfg.kind, model, prior, classifier, features, cfg.samples, cfg.seed
+                model, prior, classifier, features, cfg.samples, cfg.seed
             )
             some = pick[:300]
             result["completion"] = evaluate_completions(
-                cfg.kind, model, prior, classifier, codes[some], labels[some], cfg.seed
+                model, prior, classifier, codes[some], labels[some], cfg.seed
             )
     return result
 
@@ -140,21 +140,20 @@ def map_batches(compute: Callable[[Tensor], Tensor], x: Tensor, size: int = 256)
 
 
 def classify(
-    classifier: DrawingClassifier, kind: Kind, x: Float[Tensor, "n 1 h w"]
+    classifier: Classifier, x: Float[Tensor, "n 1 h w"]
 ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n 128"]]:
     """Logits and features of drawings or digits in [0, 1]."""
     ink = (x[:, 0].clamp(0, 1) * 255).round().byte().numpy()
-    return classifier.predict(mnist.enlarge(ink) if kind == "digits" else ink)
+    return classifier.predict(ink)
 
 
 def class_accuracy(
-    classifier: DrawingClassifier,
-    kind: Kind,
+    classifier: Classifier,
     x: Float[Tensor, "n 1 h w"],
     labels: Int64[np.ndarray, " n"],
 ) -> float:
     """Fraction of the images whose most probable class is their label."""
-    return float((classify(classifier, kind, x)[0].argmax(1) == labels).mean())
+    return float((classify(classifier, x)[0].argmax(1) == labels).mean())
 
 
 def reconstruction(
@@ -172,11 +171,10 @@ def reconstruction(
 
 
 def compare_edits(
-    kind: Kind,
     model: VQVAE,
     x: Float[Tensor, "n c h w"],
     labels: Int64[np.ndarray, " n"],
-    classifier: DrawingClassifier | None,
+    classifier: Classifier | None,
 ) -> dict[str, dict[str, float]]:
     """PSNR of decode(edit(codes)) against edit(decode(codes)), and the class accuracy of both."""
     codes, found = map_batches(model.encode, x), {}
@@ -186,8 +184,8 @@ def compare_edits(
         by_pixels = edit(decoded, model.config.cell_size)
         row = {"psnr": psnr(by_codes, by_pixels)}
         if classifier is not None and name != "splice":
-            row["accuracy_codes"] = class_accuracy(classifier, kind, by_codes, labels)
-            row["accuracy_pixels"] = class_accuracy(classifier, kind, by_pixels, labels)
+            row["accuracy_codes"] = class_accuracy(classifier, by_codes, labels)
+            row["accuracy_pixels"] = class_accuracy(classifier, by_pixels, labels)
         found[name] = row
     return found
 
@@ -207,10 +205,9 @@ def prior_nats(
 
 
 def evaluate_samples(
-    kind: Kind,
     model: VQVAE,
     prior: CodesPrior,
-    classifier: DrawingClassifier,
+    classifier: Classifier,
     real: Float[np.ndarray, "n 128"],
     count: int,
     seed: int,
@@ -219,7 +216,7 @@ def evaluate_samples(
     correct, features = [], []
     for label in range(len(prior.config.class_names)):
         samples = model.decode(prior.sample(count, label, seed=seed + label))
-        logits, part = classify(classifier, kind, samples)
+        logits, part = classify(classifier, samples)
         correct.append(logits.argmax(1) == label)
         features.append(part)
     return {
@@ -229,10 +226,9 @@ def evaluate_samples(
 
 
 def evaluate_completions(
-    kind: Kind,
     model: VQVAE,
     prior: CodesPrior,
-    classifier: DrawingClassifier,
+    classifier: Classifier,
     codes: Int64[Tensor, "n gh gw"],
     labels: Int64[np.ndarray, " n"],
     seed: int,
@@ -246,8 +242,8 @@ def evaluate_completions(
     partial[..., half * model.config.cell_size :, :] = 0
     completed = model.decode(torch.cat(sampled))
     return {
-        "completed": class_accuracy(classifier, kind, completed, labels),
-        "partial": class_accuracy(classifier, kind, partial, labels),
+        "completed": class_accuracy(classifier, completed, labels),
+        "partial": class_accuracy(classifier, partial, labels),
         "chance": 1 / len(prior.config.class_names),
     }
 

@@ -43,11 +43,12 @@ class Drawing(NamedTuple):
 
 def parse(line: str) -> Drawing:
     """One line of a simplified or raw file; raw drawings are aligned to the top left and scaled to
-    255 as Google's simplified ones are. ValueError says what is wrong with a malformed line.
+    255 as Google's simplified ones are. Empty strokes are left out. ValueError says what is wrong
+    with a malformed line.
     """
     try:
         record = json.loads(line)
-        word, raw = record["word"], record["drawing"]
+        word, raw = record["word"], [stroke for stroke in record["drawing"] if any(stroke)]
         strokes = [np.array(stroke[:2], np.float64) for stroke in raw]
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a Quick, Draw! line ({error!r})") from None
@@ -85,23 +86,32 @@ def find_class(folder: Path, word: str) -> Path:
 
 
 def read_class(folder: Path, word: str) -> tuple[list[Drawing], int]:
-    """All drawings of a class, and how many lines were malformed."""
+    """All drawings of a class, and how many lines were malformed or of another class."""
     path = find_class(folder, word)
-    drawings, bad = [], 0
+    drawings, bad, others = [], 0, 0
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8", errors="replace") as lines:
+    with opener(path, "rt", encoding="utf-8-sig", errors="replace") as lines:
         try:
             for line in lines:
+                if not line.strip():
+                    continue
                 try:
-                    drawings.append(parse(line))
+                    drawing = parse(line)
                 except ValueError:
                     bad += 1
+                    continue
+                if drawing.word == word:
+                    drawings.append(drawing)
+                else:
+                    others += 1
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             bad += 1
             log.warning("%s breaks off after %d drawings (%s)", path.name, len(drawings), error)
     if bad:
         log.warning("%s: %d malformed lines were left out", path.name, bad)
-    return drawings, bad
+    if others:
+        log.warning("%s: %d drawings of other things than %s left out", path.name, others, word)
+    return drawings, bad + others
 
 
 def read_split(folder: Path, split: Split) -> Iterator[tuple[int, Strokes]]:

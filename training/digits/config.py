@@ -117,22 +117,44 @@ def _recipe(name: str, family: Family, **settings: object) -> Config:
 
 LATENT2_STEPS = 6_450  # 15 epochs of 128 digits
 DENSE2 = VAEConfig("dense", latent_dim=2, width=64, features=32)
-CONV2 = VAEConfig("conv", latent_dim=2, width=16, depth=0, features=32)
+CONV2 = VAEConfig("conv", latent_dim=2, width=8, depth=0, features=32)
 LATENT2_NETWORKS = {"dense": DENSE2, "conv": CONV2}
 RELEASED = {
-    "digits-ae": _recipe("digits-ae", "ae", network=AutoencoderConfig(depth=0), steps=6_000),
+    "digits-ae": _recipe(
+        "digits-ae", "ae", network=AutoencoderConfig(depth=0), steps=5_000, batch_size=64
+    ),
     "digits-vae": _recipe(
-        "digits-vae", "vae", steps=20_000, lr=1.5e-3, binarize=True, beta_warmup=2_000
+        "digits-vae",
+        "vae",
+        steps=8_000,
+        batch_size=64,
+        lr=1.5e-3,
+        binarize=True,
+        beta_warmup=1_000,
     ),
     "digits-hvae": _recipe(
-        "digits-hvae", "hvae", steps=16_000, batch_size=96, lr=2e-3, beta_warmup=3_000
+        "digits-hvae", "hvae", steps=10_000, batch_size=64, lr=1.5e-3, beta_warmup=1_000
     ),
-    "digits-cvae": _recipe("digits-cvae", "cvae", steps=12_000),
+    "digits-cvae": _recipe(
+        "digits-cvae", "cvae", network=CVAEConfig(width=24), steps=10_000, batch_size=64
+    ),
     "digits-gan": _recipe(
-        "digits-gan", "gan", steps=16_000, batch_size=64, lr=4e-4, ema_decay=0.9995
+        "digits-gan",
+        "gan",
+        steps=8_000,
+        batch_size=64,
+        lr=4e-4,
+        ema_decay=0.9995,
+        discriminator_width=24,
     ),
     "digits-diffusion": _recipe(
-        "digits-diffusion", "diffusion", steps=14_000, clip=1.0, ema_decay=0.9995
+        "digits-diffusion",
+        "diffusion",
+        steps=9_000,
+        batch_size=64,
+        lr=1.5e-3,
+        clip=1.0,
+        ema_decay=0.999,
     ),
     "digits-vq": _recipe("digits-vq", "vq"),
     **{
@@ -153,7 +175,7 @@ RELEASED = {
         "digits-latent2-ae",
         "ae",
         steps=LATENT2_STEPS,
-        network=AutoencoderConfig(latent_dim=2, width=16, depth=0, features=32),
+        network=AutoencoderConfig(latent_dim=2, width=8, depth=0, features=32),
     ),
 }
 
@@ -215,7 +237,7 @@ def cvae_losses(
 def diffusion_losses(
     cfg: Config, network: nn.Module, model: Diffusion, batch: Batch, step: int
 ) -> dict[str, Tensor]:
-    """Squared error of the predicted noise at a timestep drawn at random."""
+    """Weighted squared error of the predicted noise at a timestep drawn at random."""
     levels = alpha_bars(model.config.schedule).to(batch.x.device)
     level = levels[batch.noise.integers(TIMESTEPS)]
     eps = batch.noise.normal(1, 28, 28)
@@ -223,7 +245,7 @@ def diffusion_losses(
     x_t = signal.sqrt() * (batch.x * 2 - 1) + (1 - signal).sqrt() * eps
     dropped = batch.noise.uniform() < cfg.p_label_dropout
     labels = torch.where(dropped, UNCONDITIONAL, batch.labels)
-    return losses.diffusion_loss(network(x_t, level, labels), eps)
+    return losses.diffusion_loss(network(x_t, level, labels), eps, level)
 
 
 OBJECTIVES: dict[Family, Callable[..., dict[str, Tensor]]] = {

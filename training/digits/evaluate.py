@@ -1,4 +1,4 @@
-"""Measure models of digits on MNIST's test split: `python -m training.digits.evaluate`.
+"""Measure models of digits on MNIST's test split: `python training/evaluate.py digits`.
 
 Writes metrics.json into the folder of each checkpoint. Needs the digit classifier, which had no
 part in any of them.
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from models import checkpoint
 from models.bf16 import has_fast_bfloat16
-from models.classifiers import DrawingClassifier
+from models.classifiers import DigitClassifier
 from models.digits.autoencoder import Autoencoder
 from models.digits.base import CLASSES, SIDE, DigitModel, add_noise
 from models.digits.hierarchical import HierarchicalVAE, quadrant_mask
@@ -25,10 +25,10 @@ from models.digits.vae import VAE
 from training.data import mnist
 from training.digits.config import RELEASED
 from training.digits.dataset import statically_binarized, to_images
-from training.engine.cli import run
 from training.metrics.frechet import frechet_distance
 from training.metrics.image import psnr
 from training.metrics.precision_recall import precision_recall
+from training.release import results_table
 
 CHUNK = 250  # samples of one seed
 
@@ -68,14 +68,14 @@ class Digits:
 
     images: Float[Tensor, "n 1 28 28"]
     train: Float[Tensor, "m 1 28 28"]
-    classifier: DrawingClassifier
+    classifier: DigitClassifier
 
     def classify(
         self, images: Float[Tensor, "b 1 28 28"]
     ) -> tuple[Int64[np.ndarray, " b"], Float[np.ndarray, "b d"]]:
         """Classes and features of pictures."""
         pixels = (images[:, 0].cpu() * 255).round().byte().numpy()
-        logits, features = self.classifier.predict(mnist.enlarge(pixels))
+        logits, features = self.classifier.predict(pixels)
         return logits.argmax(1), features
 
 
@@ -208,10 +208,4 @@ def main(cfg: Config) -> None:
     images, train = (to_images(mnist.load(cfg.data_dir, split)[0]) for split in ("test", "train"))
     digits = Digits(images, train[: cfg.samples], checkpoint.load(cfg.classifier))
     for name in cfg.names:
-        found = evaluate(cfg, name, digits)
-        text = json.dumps(found, indent=2, allow_nan=False) + "\n"
-        checkpoint.write(cfg.checkpoints / name, {"metrics.json": text.encode()})
-
-
-if __name__ == "__main__":
-    run(main, Config)
+        results_table.record(cfg.checkpoints / name, evaluate(cfg, name, digits))

@@ -13,6 +13,7 @@ from models.digits.hierarchical import HierarchicalOutput
 from models.digits.vae import VAEOutput
 
 Reconstruction = Literal["bce", "mse", "wmse", "mean-mse"]
+MAX_DIFFUSION_WEIGHT = 1_000.0
 INK_WEIGHT = 4.0  # extra weight of a white pixel's squared error in "wmse"
 
 
@@ -78,10 +79,19 @@ def hierarchical_elbo(
     return {"loss": (recon + beta * kl).mean(), "recon": recon.mean(), "kl": kl.mean()}
 
 
-def diffusion_loss(eps_pred: Tensor, eps: Tensor) -> dict[str, Tensor]:
-    """||eps - eps_theta(x_t, t)||^2, mean over pixels and batch (Ho et al. 2020, eq. 14)."""
-    loss = F.mse_loss(eps_pred, eps)
-    return {"loss": loss}
+def diffusion_loss(
+    eps_pred: Float[Tensor, "b 1 28 28"],
+    eps: Float[Tensor, "b 1 28 28"],
+    alpha_bar: Float[Tensor, " b"],
+) -> dict[str, Tensor]:
+    """||eps - eps_theta(x_t, t)||^2 / alpha_bar, mean over pixels and batch.
+
+    The weight is the signal-to-noise ratio plus one for x_0 (Salimans and Ho 2022, section 4),
+    MAX_DIFFUSION_WEIGHT at most. `eps`, reported, is the loss without it (Ho et al. 2020, eq. 14).
+    """
+    squared = (eps_pred - eps).square().flatten(1).mean(1)
+    weight = (1 / alpha_bar).clamp(max=MAX_DIFFUSION_WEIGHT)
+    return {"loss": (weight * squared).mean(), "eps": squared.mean()}
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

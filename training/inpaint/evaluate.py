@@ -23,10 +23,12 @@ from training.data import celeba
 from training.inpaint.holes import LARGE, SMALL, random_rectangle, region_mask
 from training.inpaint.synthetic_glasses import composite_glasses, synthetic_glasses
 from training.metrics.frechet import frechet_distance
-from training.metrics.image import pairwise_rmse, psnr, relative_sharpness, ssim
+from training.metrics.image import border_step, pairwise_rmse, psnr, relative_sharpness, ssim
 from training.release import results_table
 
 LOWER_FACE, MOUTH = Region(38, 12, 64, 52), Region(50, 21, 64, 45)
+BORDER_HOLES = {name: REGIONS[name] for name in ("mouth", "lower face", "eyes", "nose")}
+BORDER_HOLES["centre"] = Region(16, 16, 48, 48)
 
 Pictures = UInt8[np.ndarray, "n h w 3"]
 Masks = Bool[np.ndarray, "n h w"]  # True in the hole
@@ -99,6 +101,14 @@ def evaluate_inpaint(cfg: Config) -> dict[str, Any]:
                 for part, mask in masks.items()
             }
             for name, method in methods.items()
+        },
+        "border_step": {
+            name: {
+                part: border_step_ratio(methods[name], real, region, cfg.seed)
+                for part, region in BORDER_HOLES.items()
+            }
+            for name in ("ours", "paper", "telea")
+            if name in methods
         },
         "smile_rates": {
             name: {
@@ -222,6 +232,14 @@ def hole_metrics(
         "sharpness": relative_sharpness(*pictures),
         "frechet": frechet_distance(classifier.predict(filled)[1], features),
     }
+
+
+def border_step_ratio(method: Method, real: Pictures, region: Region, seed: int) -> float:
+    """The step across the hole's border, that of the filled faces over that of the real ones."""
+    mask = np.tile(region_mask(region, real.shape[1]), (len(real), 1, 1))
+    filled = method(real, mask, same_attributes(len(real)), seed)
+    hole = torch.from_numpy(mask)
+    return border_step(to_rgb(filled), hole) / border_step(to_rgb(real), hole)
 
 
 def smile_rates(

@@ -65,6 +65,19 @@ def relative_sharpness(
     return edges(x) / edges(reference)
 
 
+def border_step(x: Float[Tensor, "n c h w"], mask: Bool[Tensor, "n h w"]) -> float:
+    """Mean absolute difference of two neighbours of which one is in the mask and one is not.
+
+    A fill whose border cannot be seen has the step of a real picture there.
+    """
+    total, pairs = 0.0, 0
+    for axis in (1, 2):
+        crosses = mask.diff(dim=axis)
+        total += float((x.diff(dim=axis + 1).abs().mean(1) * crosses).sum())
+        pairs += int(crosses.sum())
+    return total / pairs
+
+
 def pairwise_rmse(x: Float[Tensor, "n c h w"], mask: Bool[Tensor, "h w"] | None = None) -> float:
     """Diversity: the root mean squared difference of two pictures, mean over all pairs.
 

@@ -16,6 +16,15 @@ from models import checkpoint
 Metrics = dict[str, Any]
 ROOT = checkpoint.ROOT.parent
 KINDS = ("digits", "sketches", "faces")
+DIGITS = {
+    "ae": "autoencoder",
+    "vae": "VAE",
+    "hvae": "hierarchical VAE",
+    "cvae": "CVAE",
+    "vq": "VQ-VAE and prior",
+    "gan": "GAN",
+    "diffusion": "diffusion",
+}
 START = "<!-- headline figures: written by `python -m training.release.results_table` -->"
 END = "<!-- end of headline figures -->"
 
@@ -56,6 +65,15 @@ python benchmarks/codes.py  # times
 ```
 
 {codes}
+
+## Digits
+
+```sh
+python training/train_classifier.py --recipe digit-classifier  # features and classes
+python training/evaluate.py digits  # all figures
+```
+
+{digits}
 
 Server load, faults and hostile requests are in [SECURITY.md](../SECURITY.md).
 """
@@ -158,6 +176,15 @@ def inpaint_table(m: Metrics) -> str:
         for name, row in ((name, fills[key][size]) for key, name in names.items() if key in fills)
     ]
     lines += _table("hole | PSNR, dB | SSIM | sharpness | Fréchet distance", rows)
+
+    steps = {names[key]: found for key, found in m.get("border_step", {}).items()}
+    if steps:
+        holes = next(iter(steps.values()))
+        rows = [
+            f"| {who} | {' | '.join(f'{found[hole]:.2f}' for hole in holes)} |"
+            for who, found in steps.items()
+        ]
+        lines += _table(f"step across the hole's border, fill / real | {' | '.join(holes)}", rows)
 
     requests = [("on", "serious"), ("on", "smiling"), ("off", "smiling"), ("off", "serious")]
     rows = [
@@ -273,6 +300,60 @@ def codes_table(found: dict[str, Metrics]) -> str:
     return "\n".join([*table, *(["", " ".join(remarks)] if remarks else [])])
 
 
+def digits_table(found: dict[str, Metrics]) -> str:
+    """Markdown, a row a family of models; those that were not measured are left out."""
+    found = {name: m for name, m in found.items() if m}
+    if not found:
+        return "Not measured yet."
+    lines = [
+        "Fréchet distance, precision and recall (Kynkäänniemi et al. 2019) of 10,000 samples "
+        "against the test split, in the features of the digit classifier; class accuracy of 1,000 "
+        "samples of a requested class; PSNR in dB of reconstructing, denoising (sigma 0.5) and "
+        "filling the 14x14 centre."
+    ]
+    header = (
+        "model | parameters | KiB | training, min | 16 samples, ms | class accuracy | Fréchet | "
+        "precision | recall | reconstruct | denoise | fill"
+    )
+
+    def minutes(m: Metrics) -> str:
+        return f"{m['training_seconds'] / 60:.0f}" if "training_seconds" in m else ""
+
+    rows = [
+        f"| {DIGITS[name]} | {m['parameters']:,} | {m['bytes'] / 1024:.0f} | {minutes(m)} | "
+        f"{m['sample_16_ms']:.1f} | {_at(m, 'samples.class_accuracy', '.3f')} | "
+        f"{_short(m, 'samples', 'frechet')} | {_short(m, 'samples', 'precision')} | "
+        f"{_short(m, 'samples', 'recall')} | "
+        + " | ".join(
+            f"{m['repair'][f'{task}_psnr']:.1f}"
+            for task in ("reconstruction", "denoising", "filling")
+        )
+        + " |"
+        for name, m in found.items()
+    ]
+    first = next(iter(found.values()))
+    real, noisy = first["real_train_against_test"], first["repair"]["noisy_psnr"]
+    rows.append(
+        f"| real digits, train against test | | | | | | {_short(real, 'frechet')} | "
+        f"{_short(real, 'precision')} | {_short(real, 'recall')} | | {noisy:.1f} | |"
+    )
+    lines += _table(header, rows)
+    rows = []
+    for name, m in found.items():
+        tests = [("whole digit", m["likelihood"])] if "likelihood" in m else []
+        tests += [(f"{n} quadrants observed", q) for n, q in m.get("quadrants", {}).items()]
+        for what, row in tests:
+            rows.append(
+                f"| {DIGITS[name]}, {what} | {row['nll']:.2f} | {row['negative_elbo']:.2f} | "
+                f"{row['digits']:,} |"
+            )
+    if rows:
+        header = "statically binarised test digits | NLL, nats | negative ELBO, nats | digits"
+        lines += _table(header, rows)
+        lines += ["", "NLL by importance sampling with 500 samples (Burda et al. 2016)."]
+    return "\n".join(lines)
+
+
 def _remark(m: Metrics) -> list[str]:
     return ["", m["remark"]] if m.get("remark") else []
 
@@ -295,6 +376,7 @@ def render(checkpoints: Path) -> str:
         sketch=sketch_table(read(checkpoints / "sketch")),
         inpaint=inpaint_table(read(checkpoints / "inpaint")),
         codes=codes_table(all_codes(checkpoints)),
+        digits=digits_table({name: read(checkpoints / f"digits-{name}") for name in DIGITS}),
     )
 
 
@@ -380,12 +462,22 @@ def update_pages(root: Path = ROOT) -> None:
     readme.write_text(page)
 
 
+def merged(old: Metrics, new: Metrics) -> Metrics:
+    """`old` with the figures of `new` in their places, tables within tables too."""
+    both = old | new
+    for key in old.keys() & new.keys():
+        if isinstance(old[key], dict) and isinstance(new[key], dict):
+            both[key] = merged(old[key], new[key])
+    return both
+
+
 def record(folder: Path, measured: Metrics) -> None:
     """Merge what was measured into the folder's metrics.json and print it.
 
-    Of a released checkpoint the pages are written anew as well.
+    Figures that were not measured now, of a baseline that is not on this machine say, stay. Of a
+    released checkpoint the pages are written anew as well.
     """
-    text = json.dumps(read(folder) | measured, indent=2)
+    text = json.dumps(merged(read(folder), measured), indent=2)
     checkpoint.write(folder, {"metrics.json": f"{text}\n".encode()})
     if folder.resolve().parent == checkpoint.ROOT:
         update_pages()
