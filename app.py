@@ -11,6 +11,7 @@ from tabs.codes import tab as codes
 from tabs.components import custom_html
 from tabs.components.tab_state import PRIVATE
 from tabs.digits import tab as digits
+from tabs.faces import tab as faces
 from tabs.inpaint import tab as inpaint
 from tabs.server import blocks, cleanup, first_page, limits, process
 from tabs.server.visitor_queue import WORKERS
@@ -18,11 +19,11 @@ from tabs.sketch import tab as sketch
 
 HEADER = """# Latent Studio
 Small latent-variable models to try: complete a drawing, inpaint a face, edit the discrete codes of
-a picture, compare six ways to generate a digit."""
+a picture, compare six ways to generate a digit, walk in a space of faces."""
 CREDIT = """Trained on Google's [Quick, Draw!](https://github.com/googlecreativelab/quickdraw-dataset)
 drawings, [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), on MNIST's digits, and on
 CelebA's faces, for non-commercial research. What you send is deleted within two hours."""
-TABS = dict(zip(permalink.TABS, (sketch, inpaint, codes, digits), strict=True))
+TABS = dict(zip(permalink.TABS, (sketch, inpaint, codes, digits, faces), strict=True))
 
 
 def build() -> gr.Blocks:

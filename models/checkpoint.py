@@ -31,6 +31,7 @@ MODULES = {
     "prior": "models.codes.prior",
     "classifier": "models.classifiers",
     "digits": "models.digits.families",
+    "faces": "models.faces.model",
 }  # the kind of a checkpoint (its name's first word, or "classifier") -> module with its MODELS
 CONFIG, WEIGHTS, BACKUP = "config.json", "model.safetensors", "model.safetensors.old"
 

@@ -4,7 +4,7 @@ import gradio as gr
 
 from tabs.validation import check_number
 
-TABS = ("sketch", "inpaint", "codes", "digits")
+TABS = ("sketch", "inpaint", "codes", "digits", "faces")
 MAX_QUERY = 8_000  # characters that are read of one setting
 
 

@@ -9,7 +9,7 @@ from gradio.components import Component
 from jaxtyping import UInt8
 
 from tabs import model_cache
-from tabs.components.digit_columns import DigitColumns
+from tabs.components.picture_columns import PictureColumns
 from tabs.digits import records
 from tabs.digits.families import ANY, CLASSES, FAMILIES
 from tabs.digits.sheets import sheet
@@ -131,7 +131,7 @@ def build() -> tuple[list[Component], Component]:
                 seed, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="compare-seed"
             ),
         ]  # fmt: skip
-    columns = DigitColumns(elem_id="compare-columns")
+    columns = PictureColumns(elem_id="compare-columns")
     gr.Markdown(f"{HINTS} {RARE}", elem_classes="credit")
     return settings, columns
 

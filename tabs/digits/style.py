@@ -8,8 +8,8 @@ from gradio.components import Component
 from jaxtyping import Float
 
 from tabs import model_cache
-from tabs.components.digit_columns import DigitColumns
 from tabs.components.drawing_pad import DrawingPad, parse_digit
+from tabs.components.picture_columns import PictureColumns
 from tabs.digits.families import CLASSES, FAMILIES
 from tabs.digits.sheets import sheet
 from tabs.digits.your_digit import to_pixels
@@ -90,7 +90,7 @@ def build() -> tuple[list[Component], Component]:
                 other = gr.Dropdown(
                     CLASSES, value="8", label="Another class", elem_id="style-other"
                 )
-            strips = DigitColumns({"columns": [], "note": EMPTY_NOTE}, elem_id="style-strips")
+            strips = PictureColumns({"columns": [], "note": EMPTY_NOTE}, elem_id="style-strips")
     return [drawing, own, other], strips
 
 

@@ -8,8 +8,8 @@ from gradio.components import Component
 from jaxtyping import Float
 
 from tabs import model_cache
-from tabs.components.digit_columns import DigitColumns
 from tabs.components.drawing_pad import DrawingPad, parse_digit
+from tabs.components.picture_columns import PictureColumns
 from tabs.components.picture_strip import PictureStrip
 from tabs.digits.families import CLASSES, FAMILIES
 from tabs.image_encoding import png_url
@@ -127,7 +127,7 @@ def build() -> tuple[list[Component], Component, PictureStrip, gr.Button]:
                 sigma = gr.Slider(0.05, MAX_SIGMA, 0.5, step=0.05, label="Noise", buttons=[])
                 hole = gr.Dropdown(list(HOLES), value="centre", label="Part", elem_id="digits-part")
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1)
-            columns = DigitColumns({"columns": [], "note": EMPTY_NOTE}, elem_id="digits-own")
+            columns = PictureColumns({"columns": [], "note": EMPTY_NOTE}, elem_id="digits-own")
     return [drawing, task, sigma, hole, seed], columns, strip, send
 
 

@@ -77,9 +77,15 @@ def use_digits(page) -> None:
     page.locator("#digits-own img").first.wait_for()
 
 
-def open_section(page, name: str) -> None:
-    """Open a section of the Digits tab; Gradio keeps those without room in a menu."""
-    sections = page.locator("#digits-sections")
+def use_faces(page) -> None:
+    """Take a sample on, and see it changed."""
+    page.locator("#faces-grid [data-tile='2']").click()
+    page.locator("#faces-change img").first.wait_for()
+
+
+def open_section(page, name: str, tab: str = "digits") -> None:
+    """Open a section of a tab; Gradio keeps those without room in a menu."""
+    sections = page.locator(f"#{tab}-sections")
     tab = sections.get_by_role("tab", name=name, exact=True)
     menu = sections.locator(".overflow-menu")
     tab.or_(menu.locator("> button")).first.wait_for()
@@ -90,7 +96,13 @@ def open_section(page, name: str) -> None:
         menu.get_by_role("button", name=name, exact=True).click()
 
 
-USES = {"sketch": use_sketch, "inpaint": use_inpaint, "codes": use_codes, "digits": use_digits}
+USES = {
+    "sketch": use_sketch,
+    "inpaint": use_inpaint,
+    "codes": use_codes,
+    "digits": use_digits,
+    "faces": use_faces,
+}
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import app
-from models.classifiers import DrawingClassifierConfig
+from models.classifiers import ClassifierOutput, DrawingClassifierConfig
 from models.codes.prior import CodesPrior, CodesPriorConfig
 from models.codes.vqvae import VQVAE, VQVAEConfig
 from models.digits.autoencoder import Autoencoder
@@ -22,12 +22,15 @@ from models.digits.diffusion import Diffusion
 from models.digits.gan import GAN
 from models.digits.vae import VAE
 from models.digits.vq import VQ
+from models.faces.base import FaceModel
+from models.faces.model import FacesVAE, PlainVAE, TwoStageVAE
 from models.images import rasterise
 from models.inpaint.attributes import seeded_noise
 from models.inpaint.model import InpaintConfig, InpaintSample
 from tabs import model_cache
 from tabs.sketch.handlers import LABELS
 from tests.digits.tiny import tiny, tiny_plane
+from tests.faces.tiny import tiny as tiny_face_model
 
 # Gradio leaves sockets and event loops to the collector, and uses what pandas deprecates.
 NOISE = pytest.mark.filterwarnings(
@@ -112,6 +115,11 @@ class FakeInpaintModel(nn.Module):
 class FakeAttributeClassifier(nn.Module):
     """The lighter the lower half of a face, the more it smiles; blue is glasses."""
 
+    def forward(self, faces: Tensor) -> ClassifierOutput:
+        """Features are the rows' brightness."""
+        features = faces.mean((1, 3))
+        return ClassifierOutput(features[:, :2], features, [])
+
     def probabilities(self, faces: Tensor) -> dict[str, list[float]]:
         """Attribute -> a share for each face."""
         light = faces[:, :, 32:].mean((1, 2, 3)).tolist()
@@ -128,6 +136,9 @@ CODES = {
 
 DIGITS: dict[str, type[DigitModel]] = {
     "ae": Autoencoder, "vae": VAE, "cvae": CVAE, "vq": VQ, "gan": GAN, "diffusion": Diffusion,
+}  # fmt: skip
+FACES: dict[str, type[FaceModel]] = {
+    "faces": TwoStageVAE, "faces-vae": FacesVAE, "faces-plain": PlainVAE,
 }  # fmt: skip
 
 
@@ -153,6 +164,8 @@ def _build(stem: str) -> nn.Module:
         return tiny_plane(Autoencoder if kind.endswith("-ae") else VAE)
     if part == "digits":
         return tiny(DIGITS[kind])
+    if part == "faces":
+        return tiny_face_model(FACES[stem])
     kinds = {
         "sketch": FakeSketchModel,
         "sketch-classifier": FakeDrawingClassifier,

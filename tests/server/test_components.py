@@ -20,7 +20,7 @@ EVENTS = {
     "CodebookAtlas": "pick",
     "CompletionGrid": "pick",
     "DiffusionPath": None,
-    "DigitColumns": None,
+    "PictureColumns": None,
     "DrawingPad": "live",
     "ExampleRow": "pick",
     "FaceEditor": "edit",

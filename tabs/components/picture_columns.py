@@ -1,4 +1,4 @@
-"""Models of digits side by side: pictures, figures and losses, a column each."""
+"""Pictures side by side with figures and words, a column each."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from tabs.components.custom_html import CustomHTML
 EMPTY: dict[str, Any] = {"columns": [], "said": ""}
 
 
-class DigitColumns(CustomHTML):
+class PictureColumns(CustomHTML):
     """Shows {columns: [{name, picture, alt, words, figures: [[name, value]], loss}], note}."""
 
-    asset, scripts = "digit_columns", ("dom", "digit_columns")
+    asset, scripts = "picture_columns", ("dom", "picture_columns")
 
     def __init__(self, value: dict = EMPTY, **settings: Any):
-        super().__init__(value, elem_classes="digit-columns", **settings)
+        super().__init__(value, elem_classes="picture-columns", **settings)

@@ -1,0 +1,1 @@
+"""Faces: variational autoencoders of faces, their latent space and directions in it."""

@@ -1,0 +1,1 @@
+"""The Faces tab: samples, reconstructions, changes and mixtures of faces."""
