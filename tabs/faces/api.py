@@ -11,7 +11,14 @@ from tabs import model_cache
 from tabs.faces import change, portraits
 from tabs.image_encoding import encode_png
 from tabs.server.uploads import accept_uploads_only
-from tabs.validation import MAX_SEED, check_choice, check_number, uploaded_path, user_error
+from tabs.validation import (
+    MAX_SEED,
+    check_choice,
+    check_number,
+    short_repr,
+    uploaded_path,
+    user_error,
+)
 
 MAX_COUNT = 64
 MODELS = {"faces": portraits.OURS, "vae": portraits.VAE, "plain": portraits.PLAIN}
@@ -33,8 +40,12 @@ def sample_faces(
     count = check_number(count, "Count", 1, MAX_COUNT, whole=True)
     heat = check_number(temperature, "Temperature", 0, portraits.MAX_TEMPERATURE)
     seed = check_number(seed, "Seed", 0, MAX_SEED, whole=True)
+    asked = _mapping(attributes, "attributes")
+    for name, value in asked.items():
+        if not isinstance(value, bool):
+            raise user_error(f"{short_repr(name)} must be True or False, not {short_repr(value)}.")
     try:
-        faces = network.sample(count, _mapping(attributes, "attributes"), heat, seed)
+        faces = network.sample(count, asked, heat, seed)
     except ValueError as error:
         raise user_error(f"{error}") from error
     return [_file(face, f"face-{i + 1:02}.png") for i, face in enumerate(faces)]
