@@ -5,6 +5,7 @@ gigabytes on a kilobyte of BMP: CVE-2026-96643, CVE-2026-96638, GHSA-22hg-r758-r
 reader trusts a size that libjpeg may not share: GHSA-8g5g-8vmr-9782.
 """
 
+import re
 from typing import NamedTuple
 
 MAX_EXIF_BYTES = 65_536
@@ -14,6 +15,9 @@ ORIENTATION_TAG = 0x0112  # of Exif
 PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 JPEG_SEGMENTS = (0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, 0xE0, 0xEE)  # frame, tables, restarts, colours
 JPEG_FRAMES = (0xC0, 0xC1, 0xC2)  # what libjpeg reads: baseline, extended, progressive
+JPEG_MARKER = re.compile(
+    rb"\xff[^\x00\xd0-\xd7\xff]"
+)  # among coded pixels: no stuffing, no restart
 
 
 class SanitizedImage(NamedTuple):
@@ -94,10 +98,30 @@ def _jpeg(data: bytes) -> SanitizedImage:
         elif marker == 0xE1 and segment[2:8] == b"Exif\0\0":
             orient = orientation(segment[2:])
         at += 1 + size
-    rest = data[at - 1 :]
-    if frames != 1 or rest.count(b"\xff\xda") > MAX_JPEG_SCANS:
+    end, scans = _jpeg_scans(data, at - 1)
+    if frames != 1 or scans > MAX_JPEG_SCANS:
         raise ValueError(f"a JPEG must have one frame and at most {MAX_JPEG_SCANS} scans")
-    return SanitizedImage("JPEG", b"".join([*kept, rest]), orient)
+    return SanitizedImage("JPEG", b"".join([*kept, data[at - 1 : end]]), orient)
+
+
+def _jpeg_scans(data: bytes, at: int) -> tuple[int, int]:
+    """Where the picture that goes on at `at` ends, and its number of scans.
+
+    Phones put a video behind it, whose bytes are no markers.
+    """
+    scans = 0
+    while found := JPEG_MARKER.search(data, at):
+        marker, at = found.group()[1], found.end()
+        if marker == 0xD9:
+            return at, scans
+        if marker in range(0xC0, 0xD0) and marker not in (0xC4, 0xCC):
+            raise ValueError("a second frame")
+        scans += marker == 0xDA
+        size = int.from_bytes(_slice(data, at, 2), "big")
+        if size < 2:
+            raise ValueError(f"a segment of {size} bytes")
+        at += size
+    return len(data), scans
 
 
 def _gif(data: bytes) -> SanitizedImage:

@@ -63,13 +63,16 @@ def find_face(photo: Pixels) -> tuple[tuple[float, float, float, float] | None, 
 
 
 def transform_from_eyes(eyes: object) -> tuple[float, float, float, float]:
-    """The transform from two eyes [[x, y], [x, y]] in px of the photo, in any order."""
+    """The transform from two eyes [[x, y], [x, y]] in px of the photo, the person's right first.
+
+    In an upright photo that is the left one in the picture; in one that is upside down, the right.
+    """
     from models import face_alignment
 
     is_pair = isinstance(eyes, list | tuple) and len(eyes) == 2
     if not is_pair or not all(isinstance(e, list | tuple) and len(e) == 2 for e in eyes):
         raise user_error("The eyes must be two places, [[x, y], [x, y]], in px of the photo.")
-    points = sorted(tuple(check_pixels(v, "An eye's place") for v in eye) for eye in eyes)
+    points = [tuple(check_pixels(v, "An eye's place") for v in eye) for eye in eyes]
     try:
         return tuple(face_alignment.from_eyes(*points))
     except ValueError as error:

@@ -54,6 +54,14 @@ def test_a_jpeg_keeps_its_pixels(mode: str, how: dict):
     assert b"hello" not in sanitize(sent).data
 
 
+def test_a_video_behind_a_jpeg_is_not_read():
+    noise = np.random.default_rng(0).integers(0, 256, 200_000, np.uint8).tobytes()
+    for how in ({}, {"progressive": True}):
+        jpeg = saved("JPEG", **how)
+        motion = jpeg + b"\0\0\0\x18ftypmp42" + MAX_JPEG_SCANS * b"\xff\xda" + noise
+        assert sanitize(motion).data == sanitize(jpeg).data
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 def test_a_png_keeps_its_pixels(mode: str):
     image = (

@@ -39,8 +39,8 @@ def inpaint_face(
     pixel outside stays as it is.
     `smile` is "as it comes", "smile" or "no smile", `glasses` "as it comes", "no glasses" or
     "glasses"; in a rectangle over the eyes "no glasses" replaces only the glasses that are found.
-    `eyes` [[x, y], [x, y]] locates the face; without it the largest one is found. The same `seed`
-    gives the same fills, a higher `temperature` varies them more.
+    `eyes` [[x, y], [x, y]] locates the face, the person's right eye first; without it the largest
+    face is found. The same `seed` gives the same fills, a higher `temperature` varies them more.
     """
     pixels = face_photo.load_photo(uploaded_path(photo))
     smile = check_choice(smile, "Smile", SMILES[:3])

@@ -280,8 +280,10 @@ def test_without_a_face_the_pad_asks_for_the_eyes():
     value = face_editor.editor_value(photo, transform)
     assert value["ask"] == "eyes"
     assert value["presets"] == {}
-    transform = face_photo.transform_from_eyes([[180, 120], [120, 120]])
+    transform = face_photo.transform_from_eyes([[120, 120], [180, 120]])
     assert transform == tuple(face_alignment.from_eyes((120.0, 120.0), (180.0, 120.0)))
+    turned = face_photo.transform_from_eyes([[180, 120], [120, 120]])  # an upside-down photo
+    assert np.allclose(turned[:2], [-v for v in transform[:2]])
     assert set(face_editor.editor_value(photo, transform)["presets"]) == {
         "mouth", "eyes", "nose", "glasses", "lower face",
     }  # fmt: skip
