@@ -13,9 +13,9 @@
   if (open === "change") {
     const changes = Object.fromEntries(sliders.map((value, i) => [names[i], value]).filter(([, value]) => value));
     const moved = Object.fromEntries(sliders.map((value, i) => [`s${i}`, value]));
-    const edit = { photo: "your_photo.jpg", changes, keep };
+    const edit = { photo: { file: "photo.jpg" }, changes, keep };
     return { link: { section: open, ...faces, ...moved, other, keep: keep.join(",") }, note,
-      calls: isPhoto ? [{ to: "/edit_face", args: edit, files: ["photo"] }] : calls };
+      calls: isPhoto ? [{ to: "/edit_face", args: edit }] : calls };
   }
   if (open === "mix") return { link: { section: open, ...faces, ...(b ? { b } : {}), ...(c ? { c } : {}), way }, note, calls };
   return { link: { section: open, ...faces }, note, calls };

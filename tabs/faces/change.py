@@ -91,8 +91,8 @@ def transfer(portrait: portraits.Portrait, before: Any, after: Any) -> Any:
     return (portrait.image + alpha * difference).clamp(0, 1)
 
 
-def build() -> tuple[list[Component], Component, gr.Button]:
-    """Layout: sliders beside the columns."""
+def build() -> tuple[list[Component], Component, list[gr.Button]]:
+    """Layout: sliders beside the columns; the buttons send the face to Codes and to Inpaint."""
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="studio-pad"):
             gr.Markdown(ABOUT, elem_classes="credit")
@@ -112,6 +112,11 @@ def build() -> tuple[list[Component], Component, gr.Button]:
             reset = gr.Button("Reset", elem_id="faces-reset")
         with gr.Column(elem_classes="studio-results"):
             columns = PictureColumns(elem_id="faces-change")
+            with gr.Row():
+                sends = [
+                    gr.Button(f"Send to {name.title()}", elem_id=f"faces-to-{name}")
+                    for name in ("codes", "inpaint")
+                ]
     zeros = "() => [" + ", ".join("0" for _ in sliders) + "]"
     reset.click(None, None, sliders, js=zeros, api_visibility="private")
-    return [*sliders, other, keep, film], columns, reset
+    return [*sliders, other, keep, film], columns, sends

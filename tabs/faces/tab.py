@@ -29,6 +29,34 @@ GENERATED, CHANGED, MIXED = slice(2, 6), slice(6, 17), slice(17, 20)  # settings
 OPEN = "shown => [shown || 'generate']"
 TAKE = "s => [s.faces[s.chosen], {__type__: 'update', selected: 'change'}, 'change']"
 
+# JavaScript: the changed face becomes a picture of the Codes tab, or a photo of Inpaint with its
+# eyes where CelebA has them; that tab opens
+TO_CODES = """(columns) => {
+  const picture = columns?.columns?.[1]?.picture;
+  if (!picture) return [{__type__: "update"}];
+  const give = () => {
+    if (!studio.board) return setTimeout(give, 50); // the board comes with the tab's first sight
+    studio.board.act({do: "kind", kind: "faces"});
+    studio.board.act({do: "picture", slot: "A", picture});
+  };
+  give();
+  return [{__type__: "update", selected: "codes"}];
+}"""
+TO_INPAINT = """async (columns) => {
+  const picture = columns?.columns?.[1]?.picture;
+  if (!picture) return [{__type__: "update"}];
+  const form = new FormData();
+  form.append("files", await (await fetch(picture)).blob(), "face.png");
+  const place = new URL("gradio_api/upload", location.origin + location.pathname);
+  const [photo] = await (await fetch(place, {method: "POST", body: form})).json();
+  const give = () => {
+    if (!studio.face) return setTimeout(give, 50);
+    studio.face.open({photo, eyes: [[44, 66], [83, 66]]});
+  };
+  give();
+  return [{__type__: "update", selected: "inpaint"}];
+}"""
+
 
 def build() -> None:
     """The chosen face and a row of sections; what is in one is computed when it is first opened."""
@@ -45,7 +73,7 @@ def build() -> None:
         with gr.Tab(TITLES[GENERATE], id=GENERATE) as parts[GENERATE]:
             generated, grid = generate.build()
         with gr.Tab(TITLES[CHANGE], id=CHANGE) as parts[CHANGE]:
-            changed, change_columns, _ = change.build()
+            changed, change_columns, sends = change.build()
         with gr.Tab(TITLES[OWN], id=OWN) as parts[OWN]:
             own_columns = own_face.build()
         with gr.Tab(TITLES[MIX], id=MIX) as parts[MIX]:
@@ -63,6 +91,8 @@ def build() -> None:
     grid.pick(None, grid, [face, sections, shown], js=TAKE, **PRIVATE)
     opened = f"f => [JSON.stringify({{photo: f.path}}), {TAKE.split(', ', 1)[1]}"
     upload.upload(None, upload, [face, sections, shown], js=opened, **PRIVATE)
+    for button, js in zip(sends, (TO_CODES, TO_INPAINT), strict=True):
+        button.click(None, change_columns, tab.parent, js=js, **PRIVATE)
     for seed, (strip, other) in enumerate(strips, 2):
         parts[MIX].select(strip_samples(seed), None, strip, **PRIVATE)
         strip.pick(None, strip, other, js="s => [s.faces[s.chosen]]", **PRIVATE)

@@ -79,3 +79,17 @@ def test_a_photo_without_a_face_is_answered(visit, tmp_path):
         page.locator("#faces-upload").click()
     chooser.value.set_files(tmp_path / "grass.png")
     page.get_by_text("No face was found in this photo").first.wait_for()
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("codes", '#codes-board [data-picture="edited"]'), ("inpaint", '[data-preset="mouth"]')],
+)
+def test_the_changed_face_is_sent_to_another_tab(visit, name, place):
+    page = visit(query="tab=faces&section=change").page
+    page.locator("#faces-change img").nth(1).wait_for()
+    page.locator(f"#faces-to-{name}").click()
+    page.locator(place).wait_for()
+    if name == "inpaint":
+        page.locator(place).click()
+        page.locator("#inpaint-results .fill-rows button").first.wait_for()
