@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 from torch.nn import functional as F
 
 from models.distributions import DiagonalGaussian
@@ -21,7 +22,7 @@ from training.engine.distributed import average_gradients
 from training.engine.run_state import Resume, run_lock
 from training.engine.schedules import EMA, warmup_cosine
 from training.faces import directions, losses, recording
-from training.faces.config import CLASSES, IGNORED, RELEASED, Config
+from training.faces.config import CLASSES, IGNORED, RELEASED, Config, autoencoder_settings
 from training.faces.dataset import FaceDataset, PriorBatch
 from training.faces.discriminator import STAGES, FaceDiscriminator, augment_pair
 from training.imagenet_features import load_imagenet_features
@@ -100,17 +101,19 @@ def train_published(cfg: Config, acc: Accelerator, model: FaceModel, data: FaceD
 
 def train_two_stage(cfg: Config, acc: Accelerator, model: TwoStageVAE, data: FaceDataset) -> float:
     """The autoencoder by likelihood, ImageNet features and a discriminator; seconds of training."""
+    torch.manual_seed(cfg.seed + 1)  # whatever was drawn for the prior
     features = load_imagenet_features(STAGES).to(acc.device, memory_format=torch.channels_last)
     critic = FaceDiscriminator().to(acc.device, memory_format=torch.channels_last)
-    parameters = [*model.encoder.parameters(), *model.decoder.parameters()]
+    autoencoder = nn.ModuleDict({"encoder": model.encoder, "decoder": model.decoder})
+    parameters = list(autoencoder.parameters())
     optimizer = torch.optim.AdamW(parameters, cfg.lr, (0.9, 0.99), weight_decay=0.0, fused=True)
     critic_optimizer = torch.optim.AdamW(
         critic.parameters(), cfg.discriminator_lr, (0.5, 0.99), weight_decay=0.0, fused=True
     )
-    ema = EMA(model)
-    parts = {"model": model, "critic": critic, "optimizer": optimizer, "ema": ema}
+    ema = EMA(autoencoder)
+    parts = {"autoencoder": autoencoder, "critic": critic, "optimizer": optimizer, "ema": ema}
     parts["critic_optimizer"] = critic_optimizer
-    resume = Resume(cfg.run_dir / "vae", cfg, IGNORED, parts)
+    resume = Resume(cfg.run_dir / "vae", autoencoder_settings(cfg), IGNORED, parts)
     start, seconds = resume.load()
     recorder = recording.Recorder(cfg, "vae", cfg.steps, (start, seconds), acc)
     rows, scale = rows_of(acc, cfg.batch_size), 3 * NLL_SIZE**2
@@ -154,18 +157,18 @@ def train_two_stage(cfg: Config, acc: Accelerator, model: TwoStageVAE, data: Fac
             loss = loss + heard * cfg.adversarial_weight * terms["adversarial"]
         optimizer.zero_grad(set_to_none=True)
         acc.backward(loss)
-        average_gradients(acc, model)
+        average_gradients(acc, autoencoder)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        ema.update(model, step, cfg.ema_decay)
+        ema.update(autoencoder, step, cfg.ema_decay)
 
         seconds = recorder.after_step(step + 1, {"loss": loss} | terms)
         if acc.is_main_process and ((step + 1) % cfg.save_every == 0 or step + 1 == cfg.steps):
-            with ema.in_place_of(model):
+            with ema.in_place_of(autoencoder):
                 path = cfg.run_dir / "vae" / f"{step + 1:06d}.png"
                 recording.preview_reconstructions(model, x, path)
             resume.save(step + 1, seconds)
-    model.load_state_dict(ema.state_dict())
+    autoencoder.load_state_dict(ema.state_dict())
     return seconds
 
 

@@ -52,7 +52,7 @@ class AttributeDirections(nn.Module):
         self.names, count = names, len(names)
         self.register_buffer("weights", torch.zeros(count, latent_dim))
         self.register_buffer("offsets", torch.zeros(count))
-        self.register_buffer("covariance", torch.eye(latent_dim))
+        self.register_buffer("spreads", torch.zeros(count, latent_dim))  # weights @ C
         self.register_buffer("class_means", torch.zeros(count, 2))
         self.register_buffer("aucs", torch.zeros(count))
 
@@ -68,8 +68,8 @@ class AttributeDirections(nn.Module):
         A change is a number, or a tensor (b) of one for each face.
         """
         kept = [name for name in keep if name not in changes]
-        rows = self.weights[[self.names.index(name) for name in [*changes, *kept]]]
-        spread = rows @ self.covariance
+        chosen = [self.names.index(name) for name in [*changes, *kept]]
+        rows, spread = self.weights[chosen], self.spreads[chosen]
         gram = spread @ rows.T
         gram = gram + RIDGE * torch.diag(gram.diagonal())
         values = [

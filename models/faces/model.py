@@ -35,9 +35,9 @@ class TwoStageVAEConfig:
     """Channels of the decoder at each resolution, the pictures' own first."""
     encoder_widths: tuple[int, ...] = (24, 40, 64, 96, 128, 144)
     latent_channels: int = 32
-    prior_width: int = 160
+    prior_width: int = 128
     prior_depth: int = 6
-    prior_heads: int = 5
+    prior_heads: int = 4
     prior_steps: int = 10
     """Heun steps of a sample, two evaluations each."""
     guidance: float = 1.5

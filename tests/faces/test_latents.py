@@ -35,12 +35,15 @@ def test_slerp_of_parallel_vectors_is_the_straight_line(factor):
     assert torch.allclose(slerp(a, factor * a, 0.25), lerp(a, factor * a, 0.25), atol=1e-6)
 
 
+ROOT = vectors(6, 6, seed=2)
+COVARIANCE = ROOT @ ROOT.T + 0.1 * torch.eye(6)
+
+
 @pytest.fixture
 def directions() -> AttributeDirections:
     made = AttributeDirections(("a", "b", "c"), 6)
     made.weights.copy_(vectors(3, 6, seed=1))
-    root = vectors(6, 6, seed=2)
-    made.covariance.copy_(root @ root.T + 0.1 * torch.eye(6))
+    made.spreads.copy_(made.weights @ COVARIANCE)
     return made
 
 
@@ -53,7 +56,7 @@ def test_a_move_changes_the_scores_as_asked(directions):
 
 def test_a_move_is_the_most_likely_of_those_that_do_the_same(directions):
     move = directions.move({"a": 1.0, "b": -1.0})
-    precision = directions.covariance.inverse()
+    precision = COVARIANCE.inverse()
     basis = torch.linalg.svd(directions.weights[:2])[2][2:]  # moves that change neither score
     for other in basis:
         longer = move + 0.1 * other

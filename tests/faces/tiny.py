@@ -26,7 +26,7 @@ def tiny(cls: type[FaceModel], by: float = 0.05) -> FaceModel:
         model = randomized(cls(CONFIGS[cls]), by).eval().requires_grad_(False)
         directions = model.directions
         directions.weights.normal_(std=model.config.latent_dim**-0.5)
-        directions.covariance.copy_(torch.eye(model.config.latent_dim))
+        directions.spreads.copy_(directions.weights)
         directions.class_means.copy_(torch.tensor([-0.5, 0.5]).expand_as(directions.class_means))
         directions.aucs.fill_(0.9)
         return model

@@ -1,6 +1,6 @@
 """What `train_faces.py` trains: settings and released recipes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -66,6 +66,15 @@ class Config:
                 "steps, batch_size, prior_steps, log_every and save_every must be positive, not "
                 + ", ".join(map(str, counts))
             )
+
+
+def autoencoder_settings(cfg: Config) -> Config:
+    """The same with what only the prior depends on as by default: one autoencoder, many priors."""
+    names = [f.name for f in fields(cfg) if f.name.startswith(("prior_", "p_"))]
+    default = Config()
+    sizes = [f.name for f in fields(cfg.network) if f.name.startswith(("prior_", "guidance"))]
+    network = replace(cfg.network, **{name: getattr(default.network, name) for name in sizes})
+    return replace(cfg, network=network, **{name: getattr(default, name) for name in names})
 
 
 # What of a run changes nothing of its result.

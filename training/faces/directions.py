@@ -39,7 +39,6 @@ def fit(
     z, labels = train[0].double(), train[1]
     mean, std = z.mean(0), z.std(0).clamp(min=1e-6)
     unit, k, d = (z - mean) / std, labels.shape[1], z.shape[1]
-    directions.covariance.copy_(torch.cov(z.T))
     for i in range(k):
         on = labels[:, i].double()
         share = on.mean().clamp(1e-6, 1 - 1e-6)
@@ -57,6 +56,7 @@ def fit(
         score = (score - score.mean()) / scale
         for column, chosen in enumerate((~labels[:, i], labels[:, i])):
             directions.class_means[i, column] = score[chosen].mean() if chosen.any() else 0.0
+    directions.spreads.copy_(directions.weights.double() @ torch.cov(z.T))
 
 
 def auc(scores: Float[Tensor, " n"], positive: Bool[Tensor, " n"]) -> float:
