@@ -75,7 +75,8 @@ def rows_of(acc: Accelerator, count: int) -> slice:
 def train_published(cfg: Config, acc: Accelerator, model: FaceModel, data: FaceDataset) -> float:
     """Adam at a constant rate, as published; seconds of training."""
     optimizer = torch.optim.Adam(model.parameters(), cfg.lr, fused=True)
-    resume = Resume(cfg.run_dir / "vae", cfg, IGNORED, {"model": model, "optimizer": optimizer})
+    parts = {"model": model, "optimizer": optimizer}
+    resume = Resume(cfg.run_dir / "vae", autoencoder_settings(cfg), IGNORED, parts)
     start, seconds = resume.load()
     recorder = recording.Recorder(cfg, "vae", cfg.steps, (start, seconds), acc)
     network, rows = acc.prepare(model), rows_of(acc, cfg.batch_size)
