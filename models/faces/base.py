@@ -99,7 +99,7 @@ class FaceModel(nn.Module):
             )
         if not is_integer(seed) or not 0 <= seed <= MAX_SEED:
             raise ValueError(f"seed must be an integer from 0 to {MAX_SEED}, not {seed!r}")
-        self.validate_names(attributes)
+        self.validate_names(attributes, self.directions.names)
         for name, value in attributes.items():
             if not isinstance(value, bool):
                 raise ValueError(f"attribute {name} must be True or False, not {value!r}")
@@ -128,7 +128,7 @@ class FaceModel(nn.Module):
     ) -> Float[Tensor, "b 3 s s"]:
         """Reconstructions with attributes changed, in standard deviations of their scores.
 
-        The scores of the attributes in `keep` stay as they are.
+        The scores of the attributes in `keep`, any of CelebA's, stay as they are.
         """
         return self.decode(self.move(self.encode(images), changes, keep))
 
@@ -138,7 +138,8 @@ class FaceModel(nn.Module):
     ) -> Float[Tensor, "b d"]:
         """Latent vectors moved as `edit` does."""
         self.validate_latents(z)
-        self.validate_names([*changes, *keep])
+        self.validate_names(changes, self.attributes)
+        self.validate_names(keep, self.directions.names)
         for name, value in changes.items():
             if not is_number(value) or abs(value) > MAX_CHANGE:
                 raise ValueError(
@@ -162,12 +163,12 @@ class FaceModel(nn.Module):
             changes[name] = directions.class_means[i, int(on)] - scores[:, i]
         return z + directions.move(changes)
 
-    def validate_names(self, names: Collection[str]) -> None:
-        """ValueError for the name of an attribute that the model has no direction for."""
+    def validate_names(self, names: Collection[str], known: Collection[str]) -> None:
+        """ValueError for the name of an attribute that is not among the known ones."""
         for name in names:
-            if name not in self.attributes:
-                known = ", ".join(self.attributes) or "none (train its directions first)"
-                raise ValueError(f"there is no attribute {name!r}: choose among {known}")
+            if name not in known:
+                choice = ", ".join(known) or "none (train its directions first)"
+                raise ValueError(f"there is no attribute {name!r}: choose among {choice}")
 
     def validate_images(self, images: Tensor) -> None:
         """ValueError for what is no batch of faces of the model's size with values in [0, 1]."""

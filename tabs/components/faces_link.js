@@ -1,7 +1,7 @@
 (section, face, on, off, temperature, seed, ...rest) => {
   const sliders = rest.slice(0, 8), [other, keep, film, b, c, way] = rest.slice(8);
   const open = section || "generate", isPhoto = (face || "").includes('"photo"');
-  const names = ["Smiling", "Eyeglasses", "Young", "Male", "Blond_Hair", "Wearing_Lipstick", "Goatee", other];
+  const names = ["Smiling", "Eyeglasses", "Gray_Hair", "Male", "Blond_Hair", "Wearing_Lipstick", "Goatee", other];
   const note = isPhoto ? "Your photo does not go into a link: choose it again there." : "";
   const attributes = Object.fromEntries([...on.map((name) => [name, true]), ...off.map((name) => [name, false])]);
   const official = (words) => words.split(" ").map((word) => word[0].toUpperCase() + word.slice(1)).join("_");

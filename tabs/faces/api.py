@@ -65,7 +65,9 @@ def edit_face(
     amounts = {
         name: check_number(value, "A change", -change.LIMIT, change.LIMIT)
         for name, value in zip(
-            portraits.names_of(list(wanted), "Attribute"), wanted.values(), strict=True
+            portraits.names_of(list(wanted), "Attribute", any_of=False),
+            wanted.values(),
+            strict=True,
         )
     }
     if keep is not None and not isinstance(keep, list):

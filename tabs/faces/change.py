@@ -12,11 +12,11 @@ from tabs.validation import check_number, user_error
 
 LIMIT = 3.0  # standard deviations of an attribute's score
 SLIDERS = (
-    "Smiling", "Eyeglasses", "Young", "Male", "Blond_Hair", "Wearing_Lipstick", "Goatee",
+    "Smiling", "Eyeglasses", "Gray_Hair", "Male", "Blond_Hair", "Wearing_Lipstick", "Goatee",
 )  # fmt: skip
 OTHERS = (
-    "Bald", "Bangs", "Black_Hair", "Brown_Hair", "Gray_Hair", "Mustache", "Heavy_Makeup",
-    "Wearing_Hat", "Rosy_Cheeks", "Double_Chin", "Pale_Skin", "Mouth_Slightly_Open",
+    "Bald", "Bangs", "Black_Hair", "Mustache", "Heavy_Makeup", "Wearing_Hat", "Rosy_Cheeks",
+    "Double_Chin", "Pale_Skin", "Mouth_Slightly_Open", "Sideburns", "Receding_Hairline",
 )  # fmt: skip
 LOCKS = ("Male", "Young", "Smiling", "Eyeglasses")
 THRESHOLD = 0.012  # of the change of a pixel, under which the photo stays as it is
@@ -30,7 +30,7 @@ def answer(
 ) -> dict[str, Any]:
     """What the columns show: before and after, and if wanted the film from -3 to +3."""
     portrait = portraits.open_portrait(text)
-    names = [*SLIDERS, *portraits.names_of([other], "Attribute")]
+    names = [*SLIDERS, *portraits.names_of([other], "Attribute", any_of=False)]
     amounts = [check_number(v, "A slider", -LIMIT, LIMIT) for v in values]
     known = model_cache.get_model(portraits.OURS).attributes
     changes = {

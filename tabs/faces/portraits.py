@@ -33,9 +33,14 @@ def readable(name: str) -> str:
     return name.replace("_", " ").lower()
 
 
-def names_of(words: Sequence[str], what: str) -> list[str]:
-    """CelebA's names of attributes that are given as words or as names."""
-    known = {readable(name): name for name in model_cache.get_model(OURS).attributes}
+def names_of(words: Sequence[str], what: str, *, any_of: bool = True) -> list[str]:
+    """CelebA's names of attributes that are given as words or as names.
+
+    Of all attributes, or of those only that can be changed.
+    """
+    model = model_cache.get_model(OURS)
+    names = model.directions.names if any_of else model.attributes
+    known = {readable(name): name for name in names}
     found = []
     for word in words:
         name = known.get(readable(word)) if isinstance(word, str) else None

@@ -5,10 +5,10 @@ import torch
 from models.faces.base import FaceModel
 from models.faces.model import FacesVAE, PlainVAE, TwoStageVAE, TwoStageVAEConfig
 from models.faces.vae import PlainVAEConfig, PublishedVAEConfig
-from tabs.faces.change import OTHERS, SLIDERS
+from tabs.faces.change import LOCKS, OTHERS, SLIDERS
 from tests.helpers.random_weights import randomized
 
-NAMES = tuple(dict.fromkeys((*SLIDERS, *OTHERS)))
+NAMES = tuple(dict.fromkeys((*SLIDERS, *OTHERS, *LOCKS)))
 CONFIGS = {
     TwoStageVAE: TwoStageVAEConfig(
         NAMES, 128, (4, 4, 4, 4, 8, 8), (4, 4, 4, 4, 8, 8), 4, 8, 1, 2, 2
