@@ -18,8 +18,8 @@ from tabs.server.visitor_queue import WORKERS
 from tabs.sketch import tab as sketch
 
 HEADER = """# Latent Studio
-Small latent-variable models to try: complete a drawing, inpaint a face, edit the discrete codes of
-a picture, compare six ways to generate a digit, walk in a space of faces."""
+Small latent-variable models to try: complete a drawing, inpaint a face, edit a picture's codes,
+compare six ways to make a digit, mix faces."""
 CREDIT = """Trained on Google's [Quick, Draw!](https://github.com/googlecreativelab/quickdraw-dataset)
 drawings, [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), on MNIST's digits, and on
 CelebA's faces, for non-commercial research. What you send is deleted within two hours."""

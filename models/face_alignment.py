@@ -158,6 +158,45 @@ def composite(
     return result
 
 
+def add_difference(
+    photo: UInt8[np.ndarray, "h w 3"],
+    difference: Float[Tensor, "3 s s"],
+    transform: SimilarityTransform,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """`photo` plus a change of its crop, at the photo's own size, so that its own detail stays.
+
+    The change fades out over the outermost sixteenth of the crop; pixels that it leaves alone, and
+    all outside of the crop, stay as they are.
+    """
+    size = difference.shape[-1]
+    ramp = np.clip((np.arange(size) + 0.5) / (size / 16), 0, 1)
+    window = np.minimum(ramp, ramp[::-1])
+    layers = difference.numpy() * 255 * window * window[:, None]
+    corners = transform.to_photo(np.array([[0, 0], [UNITS, 0], [UNITS, UNITS], [0, UNITS]], float))
+    left, top = np.floor(corners.min(0)).astype(int).clip(0)
+    right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int), photo.shape[1::-1])
+    result = photo.copy()
+    if right <= left or bottom <= top:
+        return result
+    square, step = transform.a**2 + transform.b**2, size / UNITS
+    a, b = transform.a / square * step, transform.b / square * step
+    x, y = transform.to_units(np.array([[left, top]], float))[0] * step
+    area = (int(right - left), int(bottom - top))
+    inverse = (a, b, x + 2, -b, a, y + 2)  # of a picture with a margin of 2 px
+    moved = [
+        np.asarray(
+            Image.fromarray(np.pad(layer, 2).astype(np.float32)).transform(
+                area, Image.Transform.AFFINE, inverse, Image.Resampling.BICUBIC
+            )
+        )
+        for layer in layers
+    ]
+    old = photo[top:bottom, left:right].astype(np.float32)
+    new = np.rint(old + np.stack(moved, 2)).clip(0, 255)
+    result[top:bottom, left:right] = new.astype(np.uint8)
+    return result
+
+
 def feather(mask: Bool[np.ndarray, "h w"], width: int) -> Float[np.ndarray, "h w"]:
     """Opacity of a mask with a soft border: 0 at the border and outside, 1 from `width` px on."""
     padded = Image.fromarray(np.pad(mask, width + 1).astype(np.uint8) * 255)

@@ -8,6 +8,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 from tabs import model_cache
+from tabs.face_photo import Pixels
 from tabs.faces import change, portraits
 from tabs.image_encoding import encode_png
 from tabs.server.uploads import accept_uploads_only
@@ -54,8 +55,9 @@ def sample_faces(
 def edit_face(
     photo: Any, changes: dict, keep: list | None = None, eyes: list | None = None
 ) -> dict[str, Any]:
-    """A face with attributes changed: {"picture", "before": PNG files 128x128, "attributes"}.
+    """A face with attributes changed: {"photo", "picture", "before": PNG files, "attributes"}.
 
+    "photo" has the photo's own size, the other two are the face, 128x128.
     `photo` comes through `gradio_client.handle_file`. `changes` are in standard deviations of the
     attributes' scores, from -3 to 3, such as {"Smiling": 2.0}; the scores of the attributes in
     `keep` stay, of Male and Young unless given. `eyes` [[x, y], [x, y]] in px of the photo locate
@@ -77,6 +79,7 @@ def edit_face(
     amounts = {name: amount for name, amount in amounts.items() if amount}
     after = change.changed(portrait, amounts, [n for n in locks if n not in amounts])
     return {
+        "photo": _png(change.whole_photo(portrait, after), "photo.png"),
         "picture": _file(after[0], "changed.png"),
         "before": _file(portrait.image[0], "before.png"),
         "attributes": list(model_cache.get_model(portraits.OURS).attributes),
@@ -109,7 +112,11 @@ def _mapping(value: object, name: str) -> dict:
 
 
 def _file(face: Any, name: str) -> dict:
-    file = save_bytes_to_cache(encode_png(portraits.to_pixels(face)), name, get_upload_folder())
+    return _png(portraits.to_pixels(face), name)
+
+
+def _png(pixels: Pixels, name: str) -> dict:
+    file = save_bytes_to_cache(encode_png(pixels), name, get_upload_folder())
     return gr.FileData(path=file, orig_name=name).model_dump()
 
 

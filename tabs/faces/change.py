@@ -4,10 +4,13 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
 
-from tabs import model_cache
+from tabs import face_photo, model_cache
 from tabs.components.picture_columns import PictureColumns
 from tabs.faces import films, portraits
+from tabs.image_encoding import encode_png
 from tabs.validation import check_number, user_error
 
 LIMIT = 3.0  # standard deviations of an attribute's score
@@ -25,11 +28,8 @@ of how much faces differ in it. What is locked keeps its score. In a photo only 
 everything that the model does not change stays yours."""
 
 
-def answer(
-    text: object, values: list[object], other: object, keep: object, film: object
-) -> dict[str, Any]:
-    """What the columns show: before and after, and if wanted the film from -3 to +3."""
-    portrait = portraits.open_portrait(text)
+def asked(values: list[object], other: object, keep: object) -> tuple[dict[str, float], list[str]]:
+    """The changes that the sliders ask for, and what must stay."""
     names = [*SLIDERS, *portraits.names_of([other], "Attribute", any_of=False)]
     amounts = [check_number(v, "A slider", -LIMIT, LIMIT) for v in values]
     known = model_cache.get_model(portraits.OURS).attributes
@@ -41,8 +41,17 @@ def answer(
     if not isinstance(keep, list):
         raise user_error("What must stay must be a list of attributes.")
     locks = [name for name in portraits.names_of(keep, "Lock") if name not in changes]
+    return changes, locks
+
+
+def answer(
+    text: object, values: list[object], other: object, keep: object, film: object
+) -> dict[str, Any]:
+    """What the columns show: before and after, and if wanted the film from -3 to +3."""
+    portrait = portraits.open_portrait(text)
+    changes, locks = asked(values, other, keep)
     after = changed(portrait, changes, locks)
-    title = "Your photo" if portrait.is_photo else "Before"
+    title = "Your photo" if portrait.photo else "Before"
     columns = [
         {"name": title, "picture": portraits.url(portrait.image[0]), "alt": "The face before"},
         {
@@ -77,7 +86,7 @@ def changed(portrait: portraits.Portrait, changes: dict[str, float], keep: list[
     if not changes:
         return portrait.image
     after = model.decode(model.move(portrait.z, changes, keep))
-    return transfer(portrait, model.decode(portrait.z), after) if portrait.is_photo else after
+    return transfer(portrait, model.decode(portrait.z), after) if portrait.photo else after
 
 
 def transfer(portrait: portraits.Portrait, before: Any, after: Any) -> Any:
@@ -91,8 +100,31 @@ def transfer(portrait: portraits.Portrait, before: Any, after: Any) -> Any:
     return (portrait.image + alpha * difference).clamp(0, 1)
 
 
-def build() -> tuple[list[Component], Component, list[gr.Button]]:
-    """Layout: sliders beside the columns; the buttons send the face to Codes and to Inpaint."""
+def whole_photo(portrait: portraits.Portrait, after: Any) -> face_photo.Pixels:
+    """The photo at its own size with the change, or a sample as it is shown."""
+    from models import face_alignment
+
+    if portrait.photo is None:
+        return portraits.to_pixels(after[0])
+    pixels = face_photo.load_photo(portrait.photo.path)
+    transform = face_alignment.SimilarityTransform(*portrait.photo.transform)
+    return face_alignment.add_difference(pixels, (after - portrait.image)[0], transform)
+
+
+def on_download(text: object, *settings: object) -> str:
+    """The changed face as a PNG file; a photo at its own size."""
+    *values, other, keep, _ = settings
+    portrait = portraits.open_portrait(text)
+    after = changed(portrait, *asked(values, other, keep))
+    pixels = whole_photo(portrait, after)
+    return save_bytes_to_cache(encode_png(pixels), "face.png", get_upload_folder())
+
+
+def build() -> tuple[list[Component], Component, list[Component]]:
+    """Layout: sliders beside the columns.
+
+    The buttons send the face to Codes and to Inpaint and save it in the file that comes last.
+    """
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="studio-pad"):
             gr.Markdown(ABOUT, elem_classes="credit")
@@ -117,6 +149,8 @@ def build() -> tuple[list[Component], Component, list[gr.Button]]:
                     gr.Button(f"Send to {name.title()}", elem_id=f"faces-to-{name}")
                     for name in ("codes", "inpaint")
                 ]
+                save = gr.Button("Download", elem_id="faces-save")
+            file = gr.DownloadButton("File", elem_id="faces-file", elem_classes="unseen")
     zeros = "() => [" + ", ".join("0" for _ in sliders) + "]"
     reset.click(None, None, sliders, js=zeros, api_visibility="private")
-    return [*sliders, other, keep, film], columns, sends
+    return [*sliders, other, keep, film], columns, [*sends, save, file]

@@ -25,7 +25,7 @@ def answer(text: object) -> dict[str, Any]:
     small = portraits.reduced(portrait.image)
     columns = [
         {
-            "name": "Your photo" if portrait.is_photo else "The sample",
+            "name": "Your photo" if portrait.photo else "The sample",
             "picture": portraits.url(portrait.image[0]),
             "alt": "The face as our model gets it",
         }

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tabs import face_photo, model_cache
+from tabs.face_photo import FacePhoto
 from tabs.image_encoding import png_url
 from tabs.validation import MAX_SEED, check_number, get_key, uploaded_path, user_error
 
@@ -21,11 +22,11 @@ START = {"seed": 1, "index": 0, "temperature": 0.8, "on": [], "off": []}
 
 
 class Portrait(NamedTuple):
-    """A face as our model gets it: (1, 3, s, s) in [0, 1]; its latent vector; if it is a photo."""
+    """A face as our model gets it: (1, 3, s, s) in [0, 1]; its latent vector; its photo, if any."""
 
     image: Any
     z: Any
-    is_photo: bool
+    photo: FacePhoto | None
 
 
 def readable(name: str) -> str:
@@ -78,7 +79,7 @@ def open_portrait(text: object) -> Portrait:
     asked = conditions(described.get("on"), described.get("off"))
     model = model_cache.get_model(OURS)
     z = model.sample_latents(index + 1, asked, heat, seed)[index:]
-    return Portrait(model.decode(z), z, False)
+    return Portrait(model.decode(z), z, None)
 
 
 def _from_photo(described: dict) -> Portrait:
@@ -100,7 +101,7 @@ def crop_photo(path: object, eyes: object = None) -> Portrait:
     model = model_cache.get_model(OURS)
     placed = face_alignment.SimilarityTransform(*transform)
     image = face_alignment.crop(Image.fromarray(pixels), placed, model.config.image_size)[None]
-    return Portrait(image, model.encode(image), True)
+    return Portrait(image, model.encode(image), FacePhoto(str(path), tuple(transform)))
 
 
 def from_page(described: object) -> str:

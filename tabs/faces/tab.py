@@ -26,6 +26,7 @@ TITLES = {
 NAMES = tuple(TITLES)
 FACE = 1  # of the inputs
 GENERATED, CHANGED, MIXED = slice(2, 6), slice(6, 17), slice(17, 20)  # settings of the sections
+CLICK = "() => setTimeout(() => document.querySelector('#faces-file').click(), 300)"
 OPEN = "shown => [shown || 'generate']"
 TAKE = "s => [s.faces[s.chosen], {__type__: 'update', selected: 'change'}, 'change']"
 
@@ -91,8 +92,12 @@ def build() -> None:
     grid.pick(None, grid, [face, sections, shown], js=TAKE, **PRIVATE)
     opened = f"f => [JSON.stringify({{photo: f.path}}), {TAKE.split(', ', 1)[1]}"
     upload.upload(None, upload, [face, sections, shown], js=opened, **PRIVATE)
-    for button, js in zip(sends, (TO_CODES, TO_INPAINT), strict=True):
+    *buttons, save, file = sends
+    for button, js in zip(buttons, (TO_CODES, TO_INPAINT), strict=True):
         button.click(None, change_columns, tab.parent, js=js, **PRIVATE)
+    save.click(change.on_download, [face, *changed], file, queue=False, **PRIVATE).then(
+        None, None, None, js=CLICK, **PRIVATE
+    )
     for seed, (strip, other) in enumerate(strips, 2):
         parts[MIX].select(strip_samples(seed), None, strip, **PRIVATE)
         strip.pick(None, strip, other, js="s => [s.faces[s.chosen]]", **PRIVATE)

@@ -44,6 +44,9 @@ def test_a_face_is_changed(client, photo):
     found = client.predict(photo, {"Smiling": 2.0}, None, EYES, api_name="/edit_face")
     before, after = picture(found["before"]), picture(found["picture"])
     assert before.shape == after.shape == (128, 128, 3)
+    own = np.asarray(Image.open(sample_faces.PATHS[0]).convert("RGB"))
+    assert picture(found["photo"]).shape == own.shape
+    assert not np.array_equal(picture(found["photo"]), own)
     assert not np.array_equal(before, after)
     assert "Smiling" in found["attributes"]
     same = client.predict(photo, {}, None, EYES, api_name="/edit_face")

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from tabs import model_cache
+from tabs.face_photo import FacePhoto
 from tabs.faces import change, films, generate, own_face, portraits, tab
 from tests.helpers.fake_models import NOISE, load
 
@@ -68,7 +69,7 @@ def test_the_film_moves_and_can_be_saved():
 
 def test_a_photo_keeps_what_the_model_does_not_change():
     image = torch.rand(1, 3, 128, 128)
-    portrait = portraits.Portrait(image, None, True)
+    portrait = portraits.Portrait(image, None, FacePhoto("", None))
     before = torch.zeros(1, 3, 128, 128)
     after = before.clone()
     after[:, :, 40:60, 40:60] = 0.3

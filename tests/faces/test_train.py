@@ -91,7 +91,6 @@ def train(folder, family: str, **changes) -> torch.nn.Module:
     cfg = Config(
         family, SIZES, out_dir=folder / "faces", run_dir=folder / "run", steps=4, batch_size=2,
         adversarial_from=2, discriminator_warmup=1, prior_steps=2, log_every=1, save_every=2,
-        precision="no",
     )  # fmt: skip
     train_faces.main(dataclasses.replace(cfg, **changes))
     return checkpoint.load(folder / "faces")

@@ -146,3 +146,17 @@ def test_a_crop_beyond_the_edge_repeats_the_outermost_pixels():
         Image.fromarray(photo), face_alignment.from_eyes((0.0, 20.0), (20.0, 20.0)), 64
     )
     assert (square[:, :, :4] * 255).round().eq(200).all()
+
+
+def test_a_difference_is_added_where_the_crop_lies():
+    photo = np.full((300, 400, 3), 100, np.uint8)
+    transform = face_alignment.SimilarityTransform(2.0, 0.0, 150.0, 100.0)  # 128 px from (150, 100)
+    difference = torch.zeros(3, 64, 64)
+    difference[0, 20:40, 20:40] = 0.2
+    result = face_alignment.add_difference(photo, difference, transform)
+    changed = np.argwhere((result != photo).any(2))
+    assert changed.min(0).tolist() == pytest.approx([140, 190], abs=4)
+    assert changed.max(0).tolist() == pytest.approx([179, 229], abs=4)
+    assert result[160, 210].tolist() == [151, 100, 100]
+    far = transform._replace(tx=1000.0)
+    assert np.array_equal(face_alignment.add_difference(photo, difference, far), photo)

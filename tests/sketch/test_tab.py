@@ -378,4 +378,5 @@ def test_only_the_endpoints_are_public(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     codes = [f"/{word}_codes" for word in ("encode", "edit", "sample")]
     digits = ["/sample_digits", "/reconstruct_digit", "/transfer_style"]
-    assert list(named) == ["/complete_sketch", "/inpaint_face", *codes, *digits]
+    faces = ["/sample_faces", "/edit_face", "/reconstruct_face"]
+    assert list(named) == ["/complete_sketch", "/inpaint_face", *codes, *digits, *faces]

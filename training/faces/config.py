@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from models.faces.model import FacesVAE, PlainVAE, TwoStageVAE, TwoStageVAEConfig
 from training.engine.accelerator import Precision, Tracker
@@ -43,7 +43,7 @@ class Config:
     discriminator_warmup: int = 200
     """two-stage: for how many of those steps the discriminator learns already."""
     discriminator_lr: float = 4e-4
-    prior_steps: int = 2_500
+    prior_steps: int = 12_000
     """two-stage: steps of the prior, after those of the autoencoder."""
     prior_lr: float = 1e-3
     p_attribute_dropout: float = 0.5
@@ -69,12 +69,14 @@ class Config:
 
 
 def autoencoder_settings(cfg: Config) -> Config:
-    """The same with what only the prior depends on as by default: one autoencoder, many priors."""
-    names = [f.name for f in fields(cfg) if f.name.startswith(("prior_", "p_"))]
-    default = Config()
-    sizes = [f.name for f in fields(cfg.network) if f.name.startswith(("prior_", "guidance"))]
-    network = replace(cfg.network, **{name: getattr(default.network, name) for name in sizes})
-    return replace(cfg, network=network, **{name: getattr(default, name) for name in names})
+    """The same with 1 wherever only the prior depends on it: one autoencoder, many priors."""
+
+    def without_prior(part: Any, *prefixes: str) -> Any:
+        names = [f.name for f in fields(part) if f.name.startswith(prefixes)]
+        return replace(part, **{name: type(getattr(part, name))(1) for name in names})
+
+    network = without_prior(cfg.network, "prior_", "guidance")
+    return without_prior(replace(cfg, network=network), "prior_", "p_")
 
 
 # What of a run changes nothing of its result.
