@@ -207,7 +207,7 @@ def evaluate(cfg: Config, name: str, train: Faces, test: Faces) -> dict[str, Any
         "parameters": sum(p.numel() for p in model.parameters()),
         "bytes": (folder / "model.safetensors").stat().st_size,
         "sample_16_ms": median_ms(lambda: model.sample(16)),
-        "slider_ms": median_ms(lambda: model.decode(model.move(z, {"Smiling": 1.0}))),
+        "slider_ms": median_ms(lambda: model.decode(model.move(z, {model.attributes[0]: 1.0}))),
         "threads": torch.get_num_threads(),
         "training_seconds": json.loads((folder / "training.json").read_bytes())["seconds"],
         "reconstruction": reconstruction(model, x),
