@@ -82,7 +82,7 @@ def test_both_pictures_are_augmented_alike():
 def faces(monkeypatch) -> Faces:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (12, 128, 128, 3), np.uint8)
-    made = Faces(images, rng.uniform(size=(12, 2)) < 0.5, np.arange(12), ("Smiling", "Male"))
+    made = Faces(images, rng.uniform(size=(12, 2)) < 0.5, np.arange(12), ("Smiling", "Eyeglasses"))
     monkeypatch.setattr(train_faces.celeba, "load", lambda *_: made)
     return made
 

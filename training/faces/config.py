@@ -25,7 +25,7 @@ class Config:
     run_dir: Path = Path("runs/faces")
     """Resume state, metrics.jsonl and picture grids; not part of the checkpoint."""
     cache_dir: Path = Path("~/.cache/latent-studio")
-    steps: int = 3_600
+    steps: int = 5_000
     batch_size: int = 16
     """Faces a step, over all processes together; of the prior eight times as many."""
     lr: float = 4e-4
@@ -34,16 +34,16 @@ class Config:
     """two-stage: of the averaged weights, a step; the checkpoint holds these."""
     beta: float = 1.0
     """Weight of the KL term, per nat."""
-    perceptual_weight: float = 0.5
+    perceptual_weight: float = 1.0
     """two-stage: of the distance in ImageNet features."""
-    adversarial_weight: float = 0.05
+    adversarial_weight: float = 0.1
     """two-stage: of the discriminator's opinion, risen to over 1,000 steps."""
     adversarial_from: int = 600
     """two-stage: steps before the decoder hears the discriminator."""
     discriminator_warmup: int = 200
     """two-stage: for how many of those steps the discriminator learns already."""
     discriminator_lr: float = 4e-4
-    prior_steps: int = 12_000
+    prior_steps: int = 8_000
     """two-stage: steps of the prior, after those of the autoencoder."""
     prior_lr: float = 1e-3
     p_attribute_dropout: float = 0.5

@@ -27,7 +27,7 @@ class FaceDataset:
     ) -> tuple[Float[Tensor, "b 3 s s"], Float[Tensor, "b d"]]:
         """These rows of the `count` faces of batch `i`, half mirrored, and noise for z."""
         rng = np.random.default_rng((self.seed, i))
-        pick = rng.integers(0, len(self.faces.images), count)[rows]
+        pick = self.faces.sample_indices(rng, count)[rows]
         mirrored = torch.from_numpy(rng.uniform(size=count) < 0.5)[rows]
         noise = torch.from_numpy(rng.standard_normal((count, latent_dim), np.float32))[rows]
         image = to_rgb(self.faces.images[pick], self.size)
