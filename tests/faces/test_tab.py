@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from models import checkpoint
 from tabs import model_cache
 from tabs.face_photo import FacePhoto
 from tabs.faces import change, films, generate, own_face, portraits, tab
@@ -138,3 +139,8 @@ def test_a_wrong_link_is_ignored():
     values = tab.from_link(query)
     assert values[:2] == ["generate", ""]
     assert all(value in ("", "generate") or isinstance(value, dict) for value in values)
+
+
+def test_the_shipped_model_has_every_slider():
+    offered = {*change.SLIDERS, *change.OTHERS}
+    assert offered <= set(checkpoint.load("faces").attributes)
