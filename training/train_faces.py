@@ -53,6 +53,7 @@ def main(cfg: Config) -> None:
         labels = directions.labels_of(train)
         held_out = directions.encode_all(model, valid).mu, directions.labels_of(valid)
         directions.fit(model.directions, (encoded.mu, labels), held_out)
+        directions.calibrate(model, valid)
         if isinstance(model, TwoStageVAE):
             mirrored = directions.encode_all(model, train, mirror=True)
             both = DiagonalGaussian(

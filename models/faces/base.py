@@ -128,6 +128,8 @@ class FaceModel(nn.Module):
     ) -> Float[Tensor, "b 3 s s"]:
         """Reconstructions with attributes changed, in standard deviations of their scores.
 
+        The scores are those of the changed pictures, encoded again, on average.
+
         The scores of the attributes in `keep`, any of CelebA's, stay as they are.
         """
         return self.decode(self.move(self.encode(images), changes, keep))
@@ -147,7 +149,11 @@ class FaceModel(nn.Module):
                     f"{MAX_CHANGE:g}, not {value!r}"
                 )
         z = z.to(self.device).float()
-        return z + self.directions.move(changes, keep) if changes else z
+        if not changes:
+            return z
+        gains = dict(zip(self.directions.names, self.directions.gains.tolist(), strict=True))
+        amounts = {name: value / gains[name] for name, value in changes.items()}
+        return z + self.directions.move(amounts, keep)
 
     def _sample_latents(
         self, noise: Float[Tensor, "n d"], attributes: dict[str, bool], temperature: float

@@ -41,10 +41,10 @@ class AttributeDirections(nn.Module):
     """A linear score of each attribute, and the smallest move that changes scores as asked.
 
     Scores are ridge regressions on the encoded training faces, scaled to mean 0 and standard
-    deviation 1 there. Many latent vectors have the scores that are asked for; the one nearest in
-    the metric of the faces' own covariance C (Mahalanobis) is the most likely one, and is linear:
-    C W' (W C W')^-1 (change), W the directions of changed and kept attributes. Kept attributes
-    are so orthogonal to the move: their scores stay.
+    deviation 1 as if half of the faces had the attribute. Many latent vectors have the scores that
+    are asked for; the one nearest in the metric of the faces' own covariance C (Mahalanobis) is
+    the most likely one, and is linear: C W' (W C W')^-1 (change), W the directions of changed and
+    kept attributes. Kept attributes are so orthogonal to the move: their scores stay.
     """
 
     def __init__(self, names: tuple[str, ...], latent_dim: int):
@@ -55,6 +55,7 @@ class AttributeDirections(nn.Module):
         self.register_buffer("spreads", torch.zeros(count, latent_dim))  # weights @ C
         self.register_buffer("class_means", torch.zeros(count, 2))
         self.register_buffer("aucs", torch.zeros(count))
+        self.register_buffer("gains", torch.ones(count))  # of a score by decoding and encoding
 
     def scores(self, z: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
         """How much each face has of each attribute, in standard deviations of the faces."""

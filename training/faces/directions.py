@@ -13,6 +13,9 @@ from models.images import to_rgb
 from training.data.celeba import Faces
 
 ENCODE_BATCH = 64
+CALIBRATED = 48  # faces on which gains are measured
+CALIBRATION = 2.0  # standard deviations, as a slider may ask for
+MIN_GAIN = 0.3
 RIDGE = 30.0  # beside the sum of squares of standardised latents
 
 
@@ -49,14 +52,33 @@ def fit(
         gram = (centred * weight[:, None]).T @ centred + RIDGE * torch.eye(d, dtype=z.dtype)
         w = torch.linalg.solve(gram, centred.T @ (weight * target)) / std
         score = z @ w
-        scale = score.std().clamp(min=1e-6)
+        middle = (weight * score).sum() / total
+        scale = ((weight * (score - middle) ** 2).sum() / total).sqrt().clamp(min=1e-6)
         directions.weights[i] = w / scale
-        directions.offsets[i] = -score.mean() / scale
+        directions.offsets[i] = -middle / scale
         directions.aucs[i] = auc(valid[0].double() @ w, valid[1][:, i])
-        score = (score - score.mean()) / scale
+        score = (score - middle) / scale
         for column, chosen in enumerate((~labels[:, i], labels[:, i])):
             directions.class_means[i, column] = score[chosen].mean() if chosen.any() else 0.0
     directions.spreads.copy_(directions.weights.double() @ torch.cov(z.T))
+
+
+@torch.no_grad()
+def calibrate(model: FaceModel, faces: Faces) -> None:
+    """Fill the gains: by how much of a move the score of the picture changes, encoded again.
+
+    An average of the two directions of a slider, over the first `CALIBRATED` faces.
+    """
+    images = to_rgb(faces.images[:CALIBRATED], model.config.image_size).to(model.device)
+    z = model.encode(images)
+    before = model.directions.scores(model.encode(model.decode(z)))
+    for i, name in enumerate(model.directions.names):
+        slopes = []
+        for amount in (-CALIBRATION, CALIBRATION):
+            moved = model.decode(z + model.directions.move({name: amount}))
+            change = model.directions.scores(model.encode(moved)) - before
+            slopes.append(change[:, i].mean() / amount)
+        model.directions.gains[i] = torch.stack(slopes).mean().clamp(MIN_GAIN, 1.0)
 
 
 def auc(scores: Float[Tensor, " n"], positive: Bool[Tensor, " n"]) -> float:
