@@ -186,6 +186,16 @@ def init_convolutions(module: nn.Module) -> None:
             nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
 
 
+@torch.no_grad()
+def init_as_nearest(conv: nn.Conv2d, factor: int = 2) -> None:
+    """Let a convolution before `pixel_shuffle(factor)` start without a grid, as after upsampling.
+
+    The pixels of a block begin equal: ICNR (Aitken et al. 2017).
+    """
+    each = conv.weight[:: factor**2].repeat_interleave(factor**2, 0)
+    conv.weight.copy_(each)
+
+
 def init_transformer(module: nn.Module, layers: int) -> None:
     """GPT-2's initialisation: N(0, 0.02), output projections divided by sqrt(2 * layers)."""
     for name, parameter in module.named_parameters():

@@ -1,7 +1,7 @@
-"""Train the face inpainter on CelebA: `python training/train_inpaint.py --data-dir DIR`.
+"""Train the face inpainter on CelebA: `python training/train_inpaint.py --recipe released`.
 
-Stage one is a conditional VAE; stage two adds a discriminator. Stop it in any way and start the
-same command again: it goes on as if it had never stopped.
+A conditional VAE, first at half the pictures' size, then at the full one with a discriminator. Stop
+it in any way and start the same command again: it goes on as if it had never stopped.
 """
 
 import time
@@ -13,29 +13,25 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models import checkpoint
+from models.inpaint.model import Inpainter
 from training.data import celeba
 from training.engine.accelerator import make_accelerator
 from training.engine.cli import run_training
 from training.engine.distributed import average_gradients
 from training.engine.run_state import MetricLog, Resume, run_lock
-from training.engine.schedules import EMA
-from training.inpaint.config import (
-    IGNORED,
-    Config,
-    build_discriminator,
-    build_network,
-    card,
-    interpolate_weights,
-    learning_rates,
-    preview,
-)
+from training.engine.schedules import EMA, warmup_cosine
+from training.faces.discriminator import STAGES
+from training.imagenet_features import load_imagenet_features
+from training.inpaint.config import IGNORED, RELEASED, Config, card, preview
 from training.inpaint.dataset import InpaintDataset
+from training.inpaint.discriminator import InpaintDiscriminator
 from training.inpaint.losses import (
+    adversarial_loss,
     auxiliary_loss,
+    compose,
     discriminator_loss,
-    fill_and_classify,
     generator_loss,
-    gradient_penalty,
+    look,
 )
 
 
@@ -54,12 +50,6 @@ def main(cfg: Config) -> None:
 
 def train(cfg: Config, acc: Accelerator) -> None:
     """The run itself."""
-    classifiers = [
-        checkpoint.load(path)
-        .requires_grad_(False)
-        .to(acc.device, memory_format=torch.channels_last)
-        for path in cfg.classifiers
-    ]
     with acc.main_process_first():
         faces = celeba.load(cfg.data_dir / "celeba", "train", cfg.cache_dir.expanduser())
     dataset = InpaintDataset(
@@ -67,11 +57,21 @@ def train(cfg: Config, acc: Accelerator) -> None:
     )
 
     torch.manual_seed(cfg.seed)
-    network = build_network(cfg).to(acc.device, memory_format=torch.channels_last)
-    discriminator = build_discriminator(cfg, classifiers[0])
-    discriminator = discriminator.to(acc.device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(network.parameters(), cfg.lr, (0.5, 0.99), fused=True)
-    d_optimizer = torch.optim.AdamW(discriminator.parameters(), cfg.lr, (0.0, 0.99), fused=True)
+    network = Inpainter(cfg.model)
+    discriminator = InpaintDiscriminator(len(cfg.model.attributes))
+    features = load_imagenet_features(STAGES)
+    for part in (network, discriminator, features):
+        part.to(acc.device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), cfg.lr, (0.5, 0.99), weight_decay=0.0, fused=True
+    )
+    d_optimizer = torch.optim.AdamW(
+        discriminator.parameters(),
+        cfg.discriminator_lr,
+        (0.5, 0.99),
+        weight_decay=0.0,
+        fused=True,
+    )
     ema = EMA(network)
     parts = {
         "network": network,
@@ -84,56 +84,60 @@ def train(cfg: Config, acc: Accelerator) -> None:
     start, seconds = resume.load()
     log = MetricLog(cfg.run_dir / "metrics.jsonl", start, acc)
 
-    def logits_of(face: Tensor, mask: Tensor) -> Tensor:
-        return discriminator(face, mask, classifiers[0](face).feature_maps).pool(mask)
-
-    total = cfg.steps + cfg.gan_steps
-    bar = tqdm(total=total, initial=start, disable=not acc.is_main_process, mininterval=2)
+    bar = tqdm(total=cfg.steps, initial=start, disable=not acc.is_main_process, mininterval=2)
     latest: dict[str, Tensor] = {}
     began = time.perf_counter()
-    for step in range(start, total):
-        adversarial = step >= cfg.steps
-        n_prior = cfg.batch_size // 2 if adversarial else 0
-        batch = dataset.training_batch(step, n_prior, cfg.model.latent_dim)
-        batch = batch.shard(acc.process_index, acc.num_processes).to(acc.device)
+    batches = dataset.batches(range(start, cfg.steps), cfg.model.latent_dim, cfg.workers)
+    for step, whole in batches:
+        half_size = step < cfg.half_size_steps
+        judged = step >= cfg.adversarial_from - cfg.discriminator_warmup
+        heard = min(1.0, max(0, step - cfg.adversarial_from) / cfg.adversarial_ramp)
+        batch = whole.shard(acc.process_index, acc.num_processes).to(acc.device)
         torch.manual_seed(hash((cfg.seed, step)) + acc.process_index)  # of dropout
-        lr, d_lr = learning_rates(cfg, step)
 
         with acc.autocast():
             image, mask, attributes = batch.faces.image, batch.faces.mask, batch.faces.attributes
-            out = network(image, mask, attributes, batch.noise, batch.n_prior)
-            fills = fill_and_classify(out, batch, classifiers[0])
+            out = network(image, mask, attributes, batch.noise, batch.n_prior, half_size)
+            fills = compose(out, batch.faces)
+            if half_size:
+                maps = features(fills.face)
+                with torch.no_grad():
+                    own_maps = features(fills.image)
+            else:
+                fake = look(fills.face, batch, features)
+                with torch.no_grad():
+                    real = look(batch.real, batch, features)
+                # the real faces of reconstructions are the faces themselves
+                maps, own_maps = fake.maps, real.maps
         losses = {}
-        if adversarial:
+        if judged:
             with acc.autocast():
-                d_loss = discriminator_loss(fills, batch, discriminator)
-            losses["discriminator"] = d_loss
-            if step % cfg.penalty_every == 0:
-                quarter = slice(len(image) // 4)
-                for name, face in (("r1", image), ("r2", fills.face)):
-                    losses[name] = gradient_penalty(logits_of, face[quarter], mask[quarter])
-                penalty = (losses["r1"] + losses["r2"]) / 2
-                d_loss = d_loss + cfg.penalty_every * cfg.penalty_weight * penalty
+                losses["discriminator"] = discriminator_loss(fake, real, batch, discriminator)
             d_optimizer.zero_grad(set_to_none=True)
-            acc.backward(d_loss)
+            acc.backward(losses["discriminator"])
             average_gradients(acc, discriminator)
-            d_optimizer.param_groups[0]["lr"] = d_lr
+            d_optimizer.param_groups[0]["lr"] = warmup_cosine(step, cfg.steps, cfg.discriminator_lr)
             d_optimizer.step()
 
-        discriminator.requires_grad_(False)
         with acc.autocast():
-            losses |= generator_loss(cfg, out, fills, batch, discriminator, classifiers)
+            losses |= generator_loss(cfg, out, fills, batch, (maps, own_maps))
             auxiliary = auxiliary_loss(network, batch)
+            if heard:
+                discriminator.eval().requires_grad_(False)
+                losses["adversarial"] = adversarial_loss(fake, batch, discriminator)
+                discriminator.train().requires_grad_(True)
+                losses["loss"] = (
+                    losses["loss"] + heard * cfg.adversarial_weight * losses["adversarial"]
+                )
         losses |= auxiliary
         losses["loss"] = losses["loss"] + cfg.auxiliary_weight * sum(auxiliary.values())
         optimizer.zero_grad(set_to_none=True)
         acc.backward(losses["loss"])
-        discriminator.requires_grad_(True)
         average_gradients(acc, network)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.param_groups[0]["lr"] = lr
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.param_groups[0]["lr"] = warmup_cosine(step, cfg.steps, cfg.lr)
         optimizer.step()
-        ema.update(network, step)
+        ema.update(network, step, cfg.ema_decay)
 
         latest |= {name: value.detach() for name, value in losses.items()}
         bar.update()
@@ -145,14 +149,10 @@ def train(cfg: Config, acc: Accelerator) -> None:
             speed = cfg.batch_size * done / now
             log.write(step, **values, images_per_s=speed, seconds=now)
             bar.set_postfix(loss=f"{values['loss']:.2f}", images_per_s=f"{speed:.0f}")
-        if done % cfg.save_every == 0 or done in (cfg.steps, total):
+        if done % cfg.save_every == 0 or done == cfg.steps:
             with ema.in_place_of(network):
-                if done > cfg.steps > 0:
-                    interpolate_weights(network, cfg.run_dir / "stage-one", cfg.cvae_fraction)
                 preview(network, batch.faces, cfg.run_dir / f"{done:06d}.png")
                 checkpoint.save(cfg.out_dir, network, card=card(cfg, done, now))
-                if done == cfg.steps:
-                    checkpoint.save(cfg.run_dir / "stage-one", network)
             resume.save(done, now)  # last: what a kill cuts short is done again
             latest.clear()  # a resumed run does not know older values either
     bar.close()
@@ -160,4 +160,4 @@ def train(cfg: Config, acc: Accelerator) -> None:
 
 
 if __name__ == "__main__":
-    run_training(main, Config)
+    run_training(main, Config, RELEASED)

@@ -19,6 +19,7 @@ from models.blocks import (
     FilmBlock,
     ResBlock,
     TransformerBlock,
+    init_as_nearest,
     init_convolutions,
     spatial_attention,
 )
@@ -51,9 +52,9 @@ class InpaintConfig:
     attributes: tuple[str, ...] = ("Smiling", "Eyeglasses", "Male", "Young")
     channels: tuple[int, int, int] = (64, 128, 192)
     """At 1/8, 1/16 and 1/32 of the picture's size."""
-    refiner_channels: int = 48
+    refiner_channels: int = 56
     """At 1/4 of it."""
-    head_channels: int = 16
+    head_channels: int = 24
     """At its half and full size."""
     latent_dim: int = 64
     cond_dim: int = 256
@@ -72,9 +73,12 @@ class InpaintConfig:
 
 
 class InpaintOutput(NamedTuple):
-    """Logits of the whole face, q(z | face, mask), and p(z | masked face, attributes)."""
+    """Logits of the whole face, q(z | face, mask), and p(z | masked face, attributes).
 
-    logits: Float[Tensor, "b 3 h w"]
+    The logits have half the picture's size if that was asked for.
+    """
+
+    logits: Float[Tensor, "b 3 y x"]
     posterior: DiagonalGaussian
     prior: DiagonalGaussian
 
@@ -124,13 +128,17 @@ class Inpainter(nn.Module):
         self.blocks2 = nn.ModuleList(FilmBlock(middle, c) for _ in range(2))
         self.up1 = nn.Conv2d(middle, 4 * fine, 1)
         self.blocks1 = nn.ModuleList(FilmBlock(fine, c) for _ in range(2))
-        self.up0 = nn.Conv2d(fine, head * PATCH**2, 1)
+        self.up0 = nn.ModuleList(
+            [nn.Conv2d(fine, 2 * head, 3, padding=1), nn.Conv2d(2 * head, head, 3, padding=1)]
+        )
         self.head = nn.Sequential(
             nn.Conv2d(head + 6, head, 3, padding=1),
             nn.SiLU(),
             nn.Conv2d(head, 3, 3, padding=1),
         )
         init_convolutions(self)
+        for shuffled in (self.up1, self.up2):
+            init_as_nearest(shuffled)
         self.refiner = Refiner(config.refiner_channels, fine, c, head)
         self.glasses_segmenter = GlassesSegmenter()
 
@@ -178,9 +186,16 @@ class Inpainter(nn.Module):
         return self.attribute_head(self.posterior_features(image, mask))
 
     def decode(
-        self, z: Float[Tensor, "b z"], context: FaceContext, attr: Float[Tensor, "b c"]
-    ) -> Float[Tensor, "b 3 h w"]:
-        """Logits of the whole face; only those in the hole are trained."""
+        self,
+        z: Float[Tensor, "b z"],
+        context: FaceContext,
+        attr: Float[Tensor, "b c"],
+        half_size: bool = False,
+    ) -> Float[Tensor, "b 3 y x"]:
+        """Logits of the whole face, of half its size without the refiner.
+
+        Only those in the hole are trained.
+        """
         cond = self.cond_proj(torch.cat([z.to(attr), attr], 1))
         h = context.coarse
         for block in self.blocks3:
@@ -192,8 +207,13 @@ class Inpainter(nn.Module):
         h = F.pixel_shuffle(self.up1(h), 2) + context.fine
         for block in self.blocks1:
             h = block(h, cond)
-        half = F.pixel_shuffle(self.up0(F.silu(h)), PATCH)
-        half = self.head(torch.cat([half, context.half.to(half)], 1))
+        half = h
+        for conv in self.up0:  # resized, not shuffled: blocks of 4x4 px would show as a grid
+            half = F.interpolate(F.silu(half), scale_factor=2, mode="bilinear", align_corners=False)
+            half = conv(half)
+        half = self.head(torch.cat([F.silu(half), context.half.to(half)], 1))
+        if half_size:
+            return half
         return self.refiner(half, h, context.full, cond)
 
     def forward(
@@ -203,6 +223,7 @@ class Inpainter(nn.Module):
         attributes: Int64[Tensor, "b k"],
         noise: Float[Tensor, "b z"] | None = None,
         n_prior: int = 0,
+        half_size: bool = False,
     ) -> InpaintOutput:
         """Training pass: z from the posterior, for the last `n_prior` faces from the prior."""
         context, attr = self.context(image, mask), self.embed_attributes(attributes)
@@ -211,7 +232,7 @@ class Inpainter(nn.Module):
         z = posterior.sample(noise)
         if n_prior:
             z = torch.cat([z[:n_posterior], prior.sample(noise)[n_posterior:]])
-        return InpaintOutput(self.decode(z, context, attr), posterior, prior)
+        return InpaintOutput(self.decode(z, context, attr, half_size), posterior, prior)
 
     @torch.inference_mode()
     def inpaint(

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.blocks import FilmBlock, ResBlock, init_convolutions
+from models.blocks import FilmBlock, ResBlock, init_as_nearest, init_convolutions
 
 
 class RefinerContext(NamedTuple):
@@ -52,6 +52,8 @@ class Refiner(nn.Module):
             nn.PixelShuffle(2),
         )
         init_convolutions(self)
+        for shuffled in (self.up, self.out):
+            init_as_nearest(shuffled)
         for last in (self.down, self.head[2]):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)

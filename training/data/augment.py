@@ -1,4 +1,4 @@
-"""Random augmentation of faces: shift, contrast and brightness."""
+"""Random augmentation of faces: shift, contrast, brightness, saturation."""
 
 from typing import NamedTuple
 
@@ -28,11 +28,6 @@ class Augmentation(NamedTuple):
         jitter = [rng.uniform(-MAX_JITTER, MAX_JITTER, (count, 1, 1, 1)) for _ in range(2)]
         return cls(tuple(map(int, shift)), *(torch.from_numpy(part).float() for part in jitter))
 
-    @classmethod
-    def none(cls) -> "Augmentation":
-        """For a batch of no pictures."""
-        return cls((0, 0), torch.zeros(0, 1, 1, 1), torch.zeros(0, 1, 1, 1))
-
     def move(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Apply the shift; pixels at the border are repeated."""
         step, (h, w) = x.shape[-1] // REFERENCE_SIZE, x.shape[-2:]
@@ -53,3 +48,13 @@ class Augmentation(NamedTuple):
 def augment(x: Float[Tensor, "b c h w"], rng: np.random.Generator) -> Float[Tensor, "b c h w"]:
     """A random `Augmentation` of a batch."""
     return Augmentation.draw(rng, len(x))(x)
+
+
+def recolour(
+    x: Float[Tensor, "b 3 h w"],
+    brightness: Float[Tensor, "b 1 1 1"],
+    saturation: Float[Tensor, "b 1 1 1"],
+) -> Float[Tensor, "b 3 h w"]:
+    """Add to the brightness, multiply the saturation; not clamped, so no gradient is lost."""
+    grey = x.mean(1, keepdim=True)
+    return grey + saturation * (x - grey) + brightness

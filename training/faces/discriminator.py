@@ -9,13 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from training.data.augment import recolour
 from training.imagenet_features import channels_of
 
 STAGES = 5  # of EfficientNet-Lite0 whose maps are judged
 WIDTH = 64
 
 
-def _conv(channels: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Module:
+def spectral_conv(channels: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Module:
+    """A convolution of Lipschitz constant about 1 (Miyato et al. 2018), padded to keep the size."""
     return spectral_norm(nn.Conv2d(channels, out, kernel, stride, kernel // 2))
 
 
@@ -26,14 +28,15 @@ class FaceDiscriminator(nn.Module):
         super().__init__()
         self.heads = nn.ModuleList(
             nn.Sequential(
-                _conv(channels, width, 1), nn.LeakyReLU(0.2), _conv(width, width),
-                nn.LeakyReLU(0.2), _conv(width, 1),
+                spectral_conv(channels, width, 1), nn.LeakyReLU(0.2), spectral_conv(width, width),
+                nn.LeakyReLU(0.2), spectral_conv(width, 1),
             )
             for channels in channels_of(STAGES)
         )  # fmt: skip
         self.pixels = nn.Sequential(
-            _conv(3, width // 2, 4, 2), nn.LeakyReLU(0.2), _conv(width // 2, width, 4, 2),
-            nn.LeakyReLU(0.2), _conv(width, width), nn.LeakyReLU(0.2), _conv(width, 1),
+            spectral_conv(3, width // 2, 4, 2), nn.LeakyReLU(0.2),
+            spectral_conv(width // 2, width, 4, 2), nn.LeakyReLU(0.2),
+            spectral_conv(width, width), nn.LeakyReLU(0.2), spectral_conv(width, 1),
         )  # fmt: skip
 
     def forward(
@@ -42,12 +45,12 @@ class FaceDiscriminator(nn.Module):
         """Of faces in [0, 1] and their ImageNet features."""
         # without the coarse colours, which the decoder's likelihood has already
         high = x - F.interpolate(F.avg_pool2d(x, 8), scale_factor=8.0)
-        logits = [head(m / _rms(m)) for head, m in zip(self.heads, maps, strict=True)]
+        logits = [head(m / root_mean_square(m)) for head, m in zip(self.heads, maps, strict=True)]
         return [part.float() for part in [*logits, self.pixels(4 * high)]]
 
 
-def _rms(x: Tensor) -> Tensor:
-    """Of each picture's map."""
+def root_mean_square(x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 1 1 1"]:
+    """Of each picture's map, at least 0.001."""
     return x.float().square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-3).to(x.dtype)
 
 
@@ -60,8 +63,7 @@ def augment_pair(
     level, colour = 0.2 * jitter[0] - 0.1, 0.7 + 0.6 * jitter[1]
     pictures = []
     for x in (real, fake):
-        grey = x.mean(1, keepdim=True)
-        x = F.pad(grey + colour * (x - grey) + level, (8, 8, 8, 8), mode="reflect")
+        x = F.pad(recolour(x, level, colour), (8, 8, 8, 8), mode="reflect")
         y, left = 8 + shift[0], 8 + shift[1]
         pictures.append(x[:, :, y : y + side, left : left + side])
     return pictures[0], pictures[1]

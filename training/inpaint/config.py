@@ -1,24 +1,19 @@
-"""Settings of `train_inpaint.py`, its networks, learning rates, previews and model card."""
+"""Settings and released recipe of `train_inpaint.py`, its previews and model card."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from models import checkpoint
-from models.classifiers import AttributeClassifier
 from models.inpaint.attributes import OFF, ON, UNKNOWN, seeded_noise
 from models.inpaint.model import InpaintConfig, Inpainter
 from training.engine.accelerator import Precision, Tracker
 from training.engine.cli import command, hardware
 from training.engine.previews import save_rgb_grid
-from training.engine.schedules import warmup_cosine
 from training.inpaint.dataset import FaceBatch
-from training.inpaint.discriminator import Discriminator
 
-DISCRIMINATOR_CHANNELS = (64, 96, 160)
-# Settings that a resumed run may change.
-IGNORED = {"data_dir", "out_dir", "run_dir", "cache_dir", "classifiers", "init", "tracker"}
+# What of a run changes nothing of its result.
+IGNORED = {"data_dir", "out_dir", "run_dir", "cache_dir", "workers", "tracker"}
 
 
 @dataclass(frozen=True)
@@ -27,50 +22,43 @@ class Config:
 
     data_dir: Path = Path("data")
     """Folder that holds celeba/."""
-    init: Path | None = None
-    """A checkpoint to begin with instead of random weights; of any image size."""
     model: InpaintConfig = InpaintConfig()
     out_dir: Path = Path("checkpoints/inpaint")
     run_dir: Path = Path("runs/inpaint")
     """Resume state, metrics.jsonl and picture grids; not part of the checkpoint."""
     cache_dir: Path = Path("~/.cache/latent-studio")
-    classifiers: tuple[Path, ...] = (
-        Path("checkpoints/perceptual-classifier"),
-        Path("checkpoints/perceptual-classifier-2"),
-    )
-    """Frozen attribute classifiers: all for the attribute loss, the first one's feature maps also
-    for the perceptual loss and the discriminator."""
-    steps: int = 3_000
-    """Steps of stage one, the CVAE alone."""
-    gan_steps: int = 6_000
-    """Steps of stage two, adversarial; half of each batch is then filled from the prior."""
-    batch_size: int = 32
-    """Faces a step, over all processes together; a multiple of 4 for each."""
-    lr: float = 5e-4
-    """Peak of the learning rate in stage one."""
-    gan_lr: float = 2.5e-4
-    """Peak of the inpainter's learning rate in stage two."""
-    discriminator_lr: float = 5e-4
+    workers: int = 1
+    """Processes that prepare batches."""
+    steps: int = 14_000
+    half_size_steps: int = 3_000
+    """The first of them, at half the size: the core network alone, by its CVAE's terms."""
+    batch_size: int = 64
+    """Faces a step, over all processes together, half of them filled from the prior (of each two
+    fills); a multiple of 4 for each."""
+    lr: float = 4e-4
+    """Peak of the learning rate; it warms up for 200 steps and falls as a cosine to 2 %."""
+    discriminator_lr: float = 4e-4
+    ema_decay: float = 0.998
+    """Of the averaged weights, a step; the checkpoint holds these."""
     l1_weight: float = 10.0
-    """Weight of the mean absolute error in the hole, fills from the posterior."""
-    prior_l1_weight: float = 3.0
-    """The same of fills from the prior whose attributes contradict no label."""
-    perceptual_weight: float = 2.0
-    kl_weight: float = 0.002
+    """Weight of the mean absolute error in the hole at 32 px, fills from the posterior."""
+    prior_l1_weight: float = 2.0
+    """The same at 16 px of fills from the prior whose attributes contradict no label."""
+    perceptual_weight: float = 1.0
+    """Weight of the distance in ImageNet features, fills from the posterior."""
+    kl_weight: float = 5e-4
     """Weight of KL(q || p), per nat."""
-    adversarial_weight: float = 1.5
-    attribute_weight: float = 0.5
-    """Weight of the hinge on the attributes asked for, per logit."""
-    preservation_weight: float = 4.0
-    """Weight of the change of attributes that were not asked for, per nat."""
+    sameness_weight: float = 0.3
+    """Weight of two fills of one hole being closer than 0.08."""
+    adversarial_weight: float = 0.3
+    """Weight of the discriminator's opinion, risen to over `adversarial_ramp` steps."""
+    adversarial_from: int = 3_400
+    """Steps before the inpainter hears the discriminator."""
+    adversarial_ramp: int = 1_000
+    discriminator_warmup: int = 400
+    """For how many of the steps before the discriminator learns already."""
     auxiliary_weight: float = 0.2
     """Weight of attribute prediction and of glasses segmentation."""
-    cvae_fraction: float = 0.03
-    """Fraction of stage one's weights in the saved ones: likeness for a little sharpness."""
-    penalty_weight: float = 0.2
-    """Weight of the mean of R1 and R2, on a quarter of every `penalty_every`-th batch, there
-    `penalty_every` times as large."""
-    penalty_every: int = 8
     precision: Precision = "auto"
     """bfloat16 autocast: auto where the processor has it."""
     tracker: Tracker = "none"
@@ -83,40 +71,19 @@ class Config:
     def __post_init__(self):
         if self.batch_size % 4:
             raise ValueError(
-                f"batch_size must be a multiple of 4, of which half is filled from the prior and "
-                f"a quarter penalised: {self.batch_size}"
+                "batch_size must be a multiple of 4, of which half is filled from the prior, each "
+                f"face twice: {self.batch_size}"
+            )
+        if self.adversarial_from - self.discriminator_warmup < self.half_size_steps:
+            raise ValueError(
+                f"the discriminator judges whole pictures: adversarial_from "
+                f"({self.adversarial_from}) less discriminator_warmup "
+                f"({self.discriminator_warmup}) must be at least half_size_steps "
+                f"({self.half_size_steps})"
             )
 
 
-def build_network(cfg: Config) -> Inpainter:
-    """The inpainter, untrained or from a checkpoint."""
-    model = Inpainter(cfg.model)
-    if cfg.init:
-        model.load_state_dict(checkpoint.load(cfg.init).state_dict())
-    return model
-
-
-def build_discriminator(cfg: Config, classifier: AttributeClassifier) -> Discriminator:
-    """The discriminator, untrained, for the feature maps of this classifier."""
-    width = classifier.config.width
-    maps = (width, 2 * width, 4 * width)
-    return Discriminator(cfg.model.image_size, maps, DISCRIMINATOR_CHANNELS)
-
-
-@torch.no_grad()
-def interpolate_weights(network: Inpainter, other: Path, fraction: float) -> None:
-    """Move the weights by `fraction` towards those of a checkpoint (linear interpolation)."""
-    target = checkpoint.load(other).parameters()
-    for ours, theirs in zip(network.parameters(), target, strict=True):
-        ours.lerp_(theirs.to(ours), fraction)
-
-
-def learning_rates(cfg: Config, step: int) -> tuple[float, float]:
-    """Of the inpainter and of the discriminator: one cosine a stage."""
-    if step < cfg.steps:
-        return warmup_cosine(step, cfg.steps, cfg.lr), 0.0
-    step, peaks = step - cfg.steps, (cfg.gan_lr, cfg.discriminator_lr)
-    return tuple(warmup_cosine(step, cfg.gan_steps, peak) for peak in peaks)
+RELEASED = {"released": Config()}
 
 
 @torch.inference_mode()
@@ -148,7 +115,7 @@ Fills holes in aligned {cfg.model.image_size}x{cfg.model.image_size} faces in ma
 without a smile, with or without glasses.
 
 - Data: CelebA (Liu et al. 2015), for non-commercial research only; so are these weights.
-- Command: `{command("training/train_inpaint.py", cfg, {}, IGNORED - {"init"})}`
+- Command: `{command("training/train_inpaint.py", cfg, RELEASED, IGNORED)}`
 - Last run: {steps} steps of {cfg.batch_size} faces, {seconds / 60:.0f} minutes.
 - Hardware: {hardware()}.
 - Limits: frontal faces in CelebA's frame. The data shows celebrities, most of them young and of

@@ -1,5 +1,6 @@
 """Training batches of face inpainting, with all random inputs and loss weights of a step."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,11 +9,12 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from models.face_alignment import UNITS, Region
 from models.images import to_rgb
-from models.inpaint.attributes import GLASSES, ON, PRESERVED, UNKNOWN
-from training.data.augment import Augmentation
+from models.inpaint.attributes import GLASSES, OFF, ON, UNKNOWN
+from training.data.augment import Augmentation, recolour
 from training.data.celeba import Faces
 from training.inpaint.holes import random_masks
 from training.inpaint.synthetic_glasses import MIN_OPACITY, glasses_hole, synthetic_glasses
@@ -39,6 +41,12 @@ MAX_PAINTED = 12  # faces of a batch that glasses are painted on, if they wear n
 P_NO_GLASSES = 0.15  # of these stay without
 P_BLUR = 0.5  # of these batches lose details finer than 2 px
 
+# What the discriminator and the perceptual loss look at.
+WINDOW_UNITS = 48  # side of the window around the hole: three quarters of the picture
+MAX_OFFSET = 4  # units between the centres of hole and window
+MAX_BRIGHTNESS = 0.1
+SATURATION = (0.7, 1.3)
+
 
 class FaceBatch(NamedTuple):
     """Faces in [0, 1], masks, and for each of k attributes: the label, what the network is given
@@ -50,11 +58,6 @@ class FaceBatch(NamedTuple):
     labels: Bool[Tensor, "b k"]
     attributes: Int64[Tensor, "b k"]
     covered: Bool[Tensor, "b k"]
-
-    @property
-    def partial_holes(self) -> Bool[Tensor, " b"]:
-        """Faces of which more than half is visible: only these are shown to the discriminator."""
-        return self.mask.mean((1, 2, 3)) < 0.5
 
     def shard(self, index: int, count: int) -> "FaceBatch":
         """Every `count`-th face from `index` on."""
@@ -75,13 +78,51 @@ class LossWeights(NamedTuple):
     """Fills from the posterior."""
     prior_l1: Float[Tensor, " b"]
     """Fills from the prior that contradict no label."""
-    attribute: Float[Tensor, "b k"]
-    """Attributes asked of fills from the prior."""
-    preservation: Float[Tensor, "b p"]
-    """`PRESERVED` attributes that were not asked, and that a partial hole leaves visible."""
-    adversarial: Float[Tensor, " b"]
-    """Faces with partial holes."""
+    pairs: Float[Tensor, " p"]
+    """Pairs of fills of one face, both from the prior."""
+    every: Float[Tensor, " b"]
+    wrong: Float[Tensor, " b"]
+    """Real faces of which something is told that another answer can be shown for."""
     segmentation: Float[Tensor, " g"]
+
+
+class Windows(NamedTuple):
+    """The square around each hole, and the colours, in which a face is shown to the judges.
+
+    The same for fill, real face and mask (DiffAugment, Zhao et al. 2020).
+    """
+
+    top: Int64[Tensor, " b"]
+    left: Int64[Tensor, " b"]
+    brightness: Float[Tensor, "b 1 1 1"]
+    saturation: Float[Tensor, "b 1 1 1"]
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, mask: Float[Tensor, "b 1 s s"]) -> "Windows":
+        """Around each hole, as far as the picture reaches."""
+        count, _, size, _ = mask.shape
+        corners = [
+            _window_start(mask.amax((1, dim)) > 0, size, rng.uniform(-1, 1, count))
+            for dim in (3, 2)
+        ]
+        jitter = (
+            rng.uniform(-MAX_BRIGHTNESS, MAX_BRIGHTNESS, (count, 1, 1, 1)),
+            rng.uniform(*SATURATION, (count, 1, 1, 1)),
+        )
+        return cls(*corners, *(torch.from_numpy(part).float() for part in jitter))
+
+    def cut(self, x: Float[Tensor, "b c s s"]) -> Float[Tensor, "b c w w"]:
+        """The squares."""
+        size, side = x.shape[-1], window_side(x.shape[-1])
+        inside = torch.arange(side, device=x.device)
+        rows, columns = self.top[:, None] + inside, self.left[:, None] + inside
+        index = (rows[:, :, None] * size + columns[:, None]).flatten(1)[:, None]
+        cut = x.flatten(2).gather(2, index.expand(-1, x.shape[1], -1))
+        return cut.unflatten(2, (side, side))
+
+    def show(self, x: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 w w"]:
+        """The squares in their colours."""
+        return recolour(self.cut(x), self.brightness, self.saturation)
 
 
 class TrainingBatch(NamedTuple):
@@ -90,10 +131,14 @@ class TrainingBatch(NamedTuple):
     """
 
     faces: FaceBatch
+    real: Float[Tensor, "b 3 h w"]
+    """Other people who show what the fill is asked to show; the faces themselves where the fill is
+    a reconstruction."""
+    wrong_attributes: Int64[Tensor, "b k"]
+    """`faces.attributes` with one that was told turned round."""
     noise: Float[Tensor, "b z"]
     weights: LossWeights
-    augmentation: Augmentation
-    """Of the fills from the prior."""
+    windows: Windows
     labelled_face: Float[Tensor, "b 3 h w"]
     """Input of the attribute head."""
     glasses_face: Float[Tensor, "g 3 h w"]
@@ -103,26 +148,28 @@ class TrainingBatch(NamedTuple):
 
     def shard(self, index: int, count: int) -> "TrainingBatch":
         """Every `count`-th row from `index` on, with weights for a mean over the `count` shards."""
-        shift, *jitter = self.augmentation
+        faces, real, wrong, noise, weights, windows, *inputs, n_prior = self
         return TrainingBatch(
-            self.faces.shard(index, count),
-            self.noise[index::count],
-            LossWeights(*(count * x[index::count] for x in self.weights)),
-            Augmentation(shift, *(x[index::count] for x in jitter)),
-            *(x[index::count] for x in self[4:7]),
-            self.n_prior // count,
+            faces.shard(index, count),
+            real[index::count],
+            wrong[index::count],
+            noise[index::count],
+            LossWeights(*(count * x[index::count] for x in weights)),
+            Windows(*(x[index::count] for x in windows)),
+            *(x[index::count] for x in inputs),
+            n_prior // count,
         )
 
     def to(self, device: torch.device) -> "TrainingBatch":
         """On a device, pictures in channels-last format."""
-        shift, *jitter = self.augmentation
+        faces, real, wrong, noise, weights, windows, *inputs, n_prior = self
         return TrainingBatch(
-            self.faces.to(device),
-            self.noise.to(device),
-            LossWeights(*_to(self.weights, device)),
-            Augmentation(shift, *_to(jitter, device)),
-            *_to(self[4:7], device),
-            self.n_prior,
+            faces.to(device),
+            *_to([real, wrong, noise], device),
+            LossWeights(*_to(weights, device)),
+            Windows(*_to(windows, device)),
+            *_to(inputs, device),
+            n_prior,
         )
 
 
@@ -163,19 +210,91 @@ class InpaintDataset:
         )
 
     def training_batch(self, i: int, n_prior: int, latent_dim: int) -> TrainingBatch:
-        """Batch number `i` with the random inputs and loss weights of a training step."""
+        """Batch number `i` with the random inputs and loss weights of a training step.
+
+        The second half of the faces to be filled from the prior are the first half's once more.
+        """
         faces = self[i]
         rng = np.random.default_rng((self.seed, i, 1))
         noise = torch.from_numpy(rng.standard_normal((self.batch, latent_dim))).float()
         asked = sample_attributes(faces, self.attributes, n_prior, rng)
         faces = faces._replace(attributes=asked)
+        for part in faces:
+            part[self.batch - n_prior // 2 :] = part[
+                self.batch - n_prior : self.batch - n_prior // 2
+            ]
         rng = np.random.default_rng((self.seed, i, 2))
-        augmentation = Augmentation.draw(rng, n_prior) if n_prior else Augmentation.none()
         labelled_face = augmented_faces(faces, rng)
         glasses_face, glasses_target = painted_faces(faces, self.attributes, rng)
-        weights = loss_weights(faces, self.attributes, n_prior, len(glasses_face))
+        rng = np.random.default_rng((self.seed, i, 3))
+        real, wrong = faces.image.clone(), turned_round(faces.attributes, rng)
+        real[self.batch - n_prior :] = self.matching(faces.attributes[self.batch - n_prior :], rng)
+        weights = loss_weights(faces, n_prior, len(glasses_face))
+        windows = Windows.draw(rng, faces.mask)
         inputs = labelled_face, glasses_face, glasses_target
-        return TrainingBatch(faces, noise, weights, augmentation, *inputs, n_prior)
+        return TrainingBatch(faces, real, wrong, noise, weights, windows, *inputs, n_prior)
+
+    def batches(
+        self, steps: range, latent_dim: int, workers: int
+    ) -> Iterator[tuple[int, TrainingBatch]]:
+        """Number and batch of each step, half from the prior, made ahead by worker processes."""
+        loader = DataLoader(
+            _Batches(self, latent_dim), None, sampler=steps, num_workers=workers, prefetch_factor=2
+        )
+        return zip(steps, loader, strict=True)
+
+    def matching(
+        self, attributes: Int64[Tensor, "n k"], rng: np.random.Generator
+    ) -> Float[Tensor, "n 3 s s"]:
+        """Random faces with the attributes that are known; any face where nobody has them all."""
+        columns = np.stack([self.faces.column(name) for name in self.attributes], 1)
+        found = []
+        for row in attributes.numpy():
+            known = row != UNKNOWN
+            has_them = np.flatnonzero((columns[:, known] == (row[known] == ON)).all(1))
+            count = len(has_them) or len(columns)
+            pick = rng.integers(count)
+            found.append(has_them[pick] if len(has_them) else pick)
+        image = to_rgb(self.faces.images[found], self.size)
+        mirrored = torch.from_numpy(rng.uniform(size=len(found)) < 0.5)
+        return torch.where(mirrored[:, None, None, None], image.flip(3), image)
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """Training batches by number, as a DataLoader's workers want them."""
+
+    dataset: InpaintDataset
+    latent_dim: int
+
+    def __getitem__(self, i: int) -> TrainingBatch:
+        return self.dataset.training_batch(i, self.dataset.batch // 2, self.latent_dim)
+
+
+def turned_round(attributes: Int64[Tensor, "b k"], rng: np.random.Generator) -> Tensor:
+    """One of the known attributes of each row the other way round; all unknown stays."""
+    score = torch.from_numpy(rng.uniform(size=attributes.shape))
+    known = attributes != UNKNOWN
+    chosen = (score * known).argmax(1, keepdim=True)
+    turned = torch.where(attributes == ON, OFF, ON)
+    each = torch.zeros_like(known).scatter(1, chosen, True) & known
+    return torch.where(each, turned, attributes)
+
+
+def window_side(size: int) -> int:
+    """Px of the window in pictures of `size` px."""
+    return size * WINDOW_UNITS // UNITS
+
+
+def _window_start(
+    in_hole: Bool[Tensor, "b s"], size: int, jitter: Float[np.ndarray, " b"]
+) -> Int64[Tensor, " b"]:
+    """First row (or column) of windows around the hole's middle, moved at random."""
+    first = in_hole.int().argmax(1)
+    last = size - 1 - in_hole.flip(1).int().argmax(1)
+    side, reach = window_side(size), MAX_OFFSET * size // UNITS
+    start = (first + last - side) / 2 + reach * torch.from_numpy(jitter)
+    return start.round().long().clamp(0, size - side)
 
 
 def covers(mask: Bool[np.ndarray, "b s s"], attribute: str) -> Bool[np.ndarray, " b"]:
@@ -230,25 +349,19 @@ def painted_faces(
     return face, target
 
 
-def loss_weights(
-    batch: FaceBatch, names: tuple[str, ...], n_prior: int, n_glasses: int
-) -> LossWeights:
+def loss_weights(batch: FaceBatch, n_prior: int, n_glasses: int) -> LossWeights:
     """See `LossWeights`; `n_glasses` faces are segmented."""
     b = len(batch.image)
     from_prior = torch.arange(b) >= b - n_prior
     asked = batch.covered & (batch.attributes != UNKNOWN) & from_prior[:, None]
     contradicts = (asked & ((batch.attributes == ON) != batch.labels)).any(1)
-    preserved = (batch.partial_holes & from_prior)[:, None].repeat(1, len(PRESERVED))
-    for i, name in enumerate(names):
-        if name in PRESERVED:
-            decided = batch.covered[:, i] if name == "Smiling" else asked[:, i]
-            preserved[:, PRESERVED.index(name)] &= ~decided
+    every = torch.ones(b, dtype=torch.bool)
     return LossWeights(
         _mean_weights(~from_prior),
         _mean_weights(from_prior & ~contradicts),
-        _mean_weights(asked),
-        _mean_weights(preserved),
-        _mean_weights(batch.partial_holes),
+        _mean_weights(torch.ones(n_prior // 2, dtype=torch.bool)),
+        _mean_weights(every),
+        _mean_weights((batch.attributes != UNKNOWN).any(1)),
         _mean_weights(torch.ones(n_glasses, dtype=torch.bool)),
     )
 

@@ -1,70 +1,99 @@
-"""The discriminator of the adversarial stage: real faces against filled ones."""
+"""The discriminator of fills: small heads on frozen ImageNet features, told what was asked for.
+
+A projected GAN (Sauer et al. 2021), conditioned by projection (Miyato and Koyama 2018).
+"""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
-from models.blocks import init_convolutions
+from models.inpaint.attributes import OFF, ON
+from training.faces.discriminator import STAGES, root_mean_square, spectral_conv
+from training.imagenet_features import channels_of
 
-GRID = 32  # cells a side of the first feature map, as of the classifier's
-
-
-class DiscriminatorOutput(NamedTuple):
-    """Logits of being real, per patch (1/8 of the width) and for the whole face."""
-
-    patch_logits: Float[Tensor, "b 1 8 8"]
-    global_logits: Float[Tensor, " b"]
-
-    def pool(self, mask: Float[Tensor, "b 1 h w"]) -> Float[Tensor, " b"]:
-        """The global logit plus the mean logit of the patches in or next to the hole."""
-        near = F.adaptive_max_pool2d(mask, self.patch_logits.shape[-2:])
-        near = F.max_pool2d(near, 3, 1, 1)
-        patches = (self.patch_logits * near).sum((1, 2, 3)) / near.sum((1, 2, 3)).clamp(min=1)
-        return self.global_logits + patches
+WIDTH = 64
+HIGH_PASS_PX = 8  # coarser colours are left to the other terms
+HIGH_PASS_SCALE = 4.0
+RING_CELLS = 1  # around the hole, of each map
 
 
-class Discriminator(nn.Module):
-    """Convolutions without normalisation, kept smooth by R1 and R2 (Mescheder et al. 2018).
+class InpaintDiscriminator(nn.Module):
+    """Judges the hole and what is next to it, from feature maps, pixels and their statistics."""
 
-    Besides the pixels and the mask it gets the feature maps of a frozen face classifier, one per
-    stage (projected GANs, Sauer et al. 2021).
-    """
-
-    def __init__(
-        self, size: int, map_channels: tuple[int, int, int], channels: tuple[int, int, int]
-    ):
+    def __init__(self, attributes: int, width: int = WIDTH):
         super().__init__()
-        c_in, step = 4 * (size // GRID) ** 2, size // GRID
-        self.unshuffle, self.stages = nn.PixelUnshuffle(step), nn.ModuleList()
-        for i, (c_map, c_out) in enumerate(zip(map_channels, channels, strict=True)):
-            self.stages.append(
-                nn.Sequential(
-                    nn.Conv2d(c_in + c_map, c_out, 3, 1, 1),
-                    nn.LeakyReLU(0.2),
-                    nn.Conv2d(c_out, c_out, 3, 2 if i < len(channels) - 1 else 1, 1),
-                    nn.LeakyReLU(0.2),
-                )
+        channels = channels_of(STAGES)
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                spectral_conv(each + 1, width, 1), nn.LeakyReLU(0.2), spectral_conv(width, width),
+                nn.LeakyReLU(0.2),
             )
-            c_in = c_out
-        self.patch_head = nn.Conv2d(c_in, 1, 1)
-        self.global_conv = nn.Sequential(nn.Conv2d(c_in, c_in, 3, 2, 1), nn.LeakyReLU(0.2))
-        self.global_head = nn.Linear(c_in, 1)
-        init_convolutions(self)
+            for each in channels
+        )  # fmt: skip
+        self.pixels = nn.Sequential(
+            spectral_conv(4, width // 2, 4, 2), nn.LeakyReLU(0.2),
+            spectral_conv(width // 2, width, 4, 2), nn.LeakyReLU(0.2),
+            spectral_conv(width, width), nn.LeakyReLU(0.2),
+        )  # fmt: skip
+        self.statistics = nn.Sequential(
+            spectral_norm(nn.Linear(4 * sum(channels), 2 * width)), nn.LeakyReLU(0.2),
+            spectral_norm(nn.Linear(2 * width, width)), nn.LeakyReLU(0.2),
+        )  # fmt: skip
+        judges = len(channels) + 2
+        self.verdicts = nn.ModuleList(spectral_conv(width, 1, 1) for _ in range(judges))
+        self.told = nn.ModuleList(
+            spectral_norm(nn.Linear(2 * attributes, width, bias=False)) for _ in range(judges)
+        )
 
-    def forward(
-        self,
-        face: Float[Tensor, "b 3 h w"],
-        mask: Float[Tensor, "b 1 h w"],
-        feature_maps: Sequence[Tensor],
-    ) -> DiscriminatorOutput:
-        """Logits of faces in [0, 1], real or with the hole (mask 1) filled."""
-        h = self.unshuffle(torch.cat([face * 2 - 1, mask], 1))
-        for stage, features in zip(self.stages, feature_maps, strict=True):
-            rms = features.float().square().mean(1, keepdim=True).sqrt() + 1e-3
-            h = stage(torch.cat([h, (features / rms).to(h)], 1))
-        global_logits = self.global_head(self.global_conv(h).mean((2, 3)))[:, 0]
-        return DiscriminatorOutput(self.patch_head(h).float(), global_logits.float())
+    def features(
+        self, x: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"], maps: Sequence[Tensor]
+    ) -> list[Float[Tensor, "b d y x"]]:
+        """What each judge sees of faces in [0, 1] and their ImageNet features."""
+        coarse = F.interpolate(F.avg_pool2d(x, HIGH_PASS_PX), scale_factor=float(HIGH_PASS_PX))
+        found, moments = [], []
+        for head, m in zip(self.heads, maps, strict=True):
+            scaled = m / root_mean_square(m)
+            hole = F.adaptive_avg_pool2d(mask, m.shape[-2:]).to(scaled)
+            found.append(head(torch.cat([scaled, hole], 1)))
+            moments += [*masked_moments(scaled, hole), *masked_moments(scaled, ring(hole))]
+        found.append(self.pixels(torch.cat([HIGH_PASS_SCALE * (x - coarse), mask], 1)))
+        found.append(self.statistics(torch.cat(moments, 1))[:, :, None, None])
+        return found
+
+    def judge(
+        self, features: Sequence[Tensor], attributes: Int64[Tensor, "b k"]
+    ) -> list[Float[Tensor, "b 1 y x"]]:
+        """Maps of logits that the faces are real and show the attributes; unknown ones are free."""
+        known = torch.stack([attributes == OFF, attributes == ON], -1).flatten(1)
+        logits = []
+        for h, verdict, told in zip(features, self.verdicts, self.told, strict=True):
+            wanted = told(known.to(h))[:, :, None, None]
+            logits.append((verdict(h) + (wanted * h).sum(1, keepdim=True)).float())
+        return logits
+
+
+def near_hole(mask: Float[Tensor, "b 1 h w"], size: int) -> Float[Tensor, "b 1 y x"]:
+    """Weights of the cells of a map of `size`: those in or next to the hole; they sum to 1."""
+    near = F.adaptive_max_pool2d(mask, size)
+    near = F.max_pool2d(near, 2 * RING_CELLS + 1, 1, RING_CELLS)
+    return near / near.sum((2, 3), keepdim=True)
+
+
+def ring(hole: Float[Tensor, "b 1 y x"]) -> Float[Tensor, "b 1 y x"]:
+    """The cells next to the hole."""
+    return F.max_pool2d(hole, 2 * RING_CELLS + 1, 1, RING_CELLS) - hole
+
+
+def masked_moments(
+    m: Float[Tensor, "b c y x"], weight: Float[Tensor, "b 1 y x"]
+) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
+    """Mean and log standard deviation of each channel, weighted."""
+    m, weight = m.float(), weight.float()
+    total = weight.sum((2, 3)).clamp(min=1e-3)
+    mean = (m * weight).sum((2, 3)) / total
+    variance = ((m - mean[:, :, None, None]).square() * weight).sum((2, 3)) / total
+    return mean, 0.5 * (variance + 1e-3).log()

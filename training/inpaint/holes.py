@@ -1,4 +1,4 @@
-"""Random masks for training: rectangles anywhere and over parts of a face, brush strokes, all."""
+"""Random masks for training: rectangles anywhere and over parts of a face, brush strokes."""
 
 import numpy as np
 from jaxtyping import Bool
@@ -7,9 +7,8 @@ from PIL import Image, ImageDraw
 from models.face_alignment import REGIONS, UNITS, Region
 
 SMALL, LARGE, ANY = (0.02, 0.05), (0.08, 0.14), (0.02, 0.30)  # ranges of the fraction of the area
-P_WHOLE = 0.06  # of the masks cover the whole picture, so that the network can make faces
 P_BRUSH = 0.08
-P_RECTANGLE = 0.36  # the rest are rectangles over a part of the face
+P_RECTANGLE = 0.34  # the rest are rectangles over a part of the face
 P_SECOND = 0.1  # of the rectangles come with a second, small one
 
 
@@ -56,13 +55,11 @@ def brush_mask(rng: np.random.Generator, size: int) -> Bool[np.ndarray, "s s"]:
 
 
 def random_mask(rng: np.random.Generator, size: int) -> Bool[np.ndarray, "s s"]:
-    """One training mask: the whole picture, brush strokes, or one or two rectangles."""
+    """One training mask: brush strokes, or one or two rectangles."""
     kind = rng.uniform()
-    if kind < P_WHOLE:
-        return np.ones((size, size), bool)
-    if kind < P_WHOLE + P_BRUSH:
+    if kind < P_BRUSH:
         return brush_mask(rng, size)
-    if kind < P_WHOLE + P_BRUSH + P_RECTANGLE:
+    if kind < P_BRUSH + P_RECTANGLE:
         mask = region_mask(random_rectangle(rng, ANY), size)
     else:
         part = list(REGIONS.values())[rng.integers(len(REGIONS))]

@@ -1,23 +1,26 @@
 """Losses of `train_inpaint.py`: those of single faces, and their weighted sums for each network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.classifiers import AttributeClassifier, ClassifierOutput
-from models.inpaint.attributes import ON, PRESERVED
+from models.inpaint.membrane import attach
 from models.inpaint.model import Inpainter, InpaintOutput
+from models.inpaint.refiner import downsample2
+from training.imagenet_features import ImageNetFeatures
 from training.inpaint.config import Config
-from training.inpaint.dataset import TrainingBatch
-from training.inpaint.discriminator import Discriminator
+from training.inpaint.dataset import FaceBatch, TrainingBatch
+from training.inpaint.discriminator import InpaintDiscriminator, near_hole
 from training.perceptual import perceptual_loss
 
-# A classifier's logit from which on an attribute asked for counts as reached.
-HINGE_MARGIN = {"Smiling": 2.0, "Eyeglasses": 2.0, "Male": 1.0, "Young": 1.0}
+MEMBRANE_CYCLES = 1  # enough for a gradient
+L1_SIZE, PRIOR_L1_SIZE = 32, 16  # px of the picture whose colours are compared
+WRONG_WEIGHT = 0.3  # of real faces with a wrong attribute, among the fakes
+ENOUGH_RMSE = 0.08  # of two fills of one hole: more is not asked for
 LABEL_SMOOTHING = 0.06  # of the attribute labels, some of which are wrong
 POS_WEIGHT = 3.0  # of pixels of glasses, which are few, relative to all others
 DICE_WEIGHT = 0.3
@@ -25,21 +28,53 @@ DICE_SMOOTHING_PX = 20  # added to numerator and denominator, so that a face wit
 
 
 class Fills(NamedTuple):
-    """Faces with their holes filled, and a classifier's output for them and for the real faces."""
+    """Filled faces and what they were made from, all of one size."""
 
-    face: Float[Tensor, "b 3 h w"]
-    classified: ClassifierOutput
-    real_classified: ClassifierOutput
+    face: Float[Tensor, "b 3 s s"]
+    image: Float[Tensor, "b 3 s s"]
+    mask: Float[Tensor, "b 1 s s"]
 
 
-def fill_and_classify(
-    out: InpaintOutput, batch: TrainingBatch, classifier: AttributeClassifier
-) -> Fills:
-    """Put the decoded pixels into the holes and classify the faces."""
-    face = torch.lerp(batch.faces.image, out.logits.sigmoid(), batch.faces.mask)
-    with torch.no_grad():
-        real = classifier(batch.faces.image)
-    return Fills(face, classifier(face), real)
+class Seen(NamedTuple):
+    """What the judges see of faces: windows of them, their holes, and ImageNet features."""
+
+    window: Float[Tensor, "b 3 w w"]
+    mask: Float[Tensor, "b 1 w w"]
+    maps: list[Tensor]
+
+    def detach(self) -> "Seen":
+        """Without the gradient."""
+        return Seen(self.window.detach(), self.mask, [m.detach() for m in self.maps])
+
+
+def compose(out: InpaintOutput, faces: FaceBatch) -> Fills:
+    """Put the decoded pixels into the holes, up to a membrane, as the model does."""
+    image, mask = faces.image, faces.mask
+    if out.logits.shape[-1] < image.shape[-1]:
+        image, mask = downsample2(image, mask)
+    fill = out.logits.float().sigmoid()
+    return Fills(attach(fill, image, mask, MEMBRANE_CYCLES), image, mask)
+
+
+def look(face: Float[Tensor, "b 3 h w"], batch: TrainingBatch, features: ImageNetFeatures) -> Seen:
+    """Windows of faces and their features."""
+    window, mask = batch.windows.show(face), batch.windows.cut(batch.faces.mask)
+    return Seen(window, mask, features(window))
+
+
+def discriminator_loss(
+    fake: Seen, real: Seen, batch: TrainingBatch, discriminator: InpaintDiscriminator
+) -> Tensor:
+    """Hinge loss of real faces against fills and against real faces with a wrong attribute."""
+    asked, weights = batch.faces.attributes, batch.weights
+    seen = discriminator.features(real.window, real.mask, real.maps)
+    fake = fake.detach()
+    fakes = discriminator.features(fake.window, fake.mask, fake.maps)
+    real_terms = hinge(discriminator.judge(seen, asked), real.mask, 1.0)
+    fake_terms = hinge(discriminator.judge(fakes, asked), real.mask, -1.0)
+    wrong_terms = hinge(discriminator.judge(seen, batch.wrong_attributes), real.mask, -1.0)
+    loss = ((real_terms + fake_terms) * weights.every).sum()
+    return loss + WRONG_WEIGHT * (wrong_terms * weights.wrong).sum()
 
 
 def generator_loss(
@@ -47,24 +82,19 @@ def generator_loss(
     out: InpaintOutput,
     fills: Fills,
     batch: TrainingBatch,
-    discriminator: Discriminator,
-    classifiers: Sequence[AttributeClassifier],
+    maps: tuple[Sequence[Tensor], Sequence[Tensor]],
 ) -> dict[str, Tensor]:
-    """Named terms of the inpainter and their weighted sum `loss`.
+    """Named terms of the inpainter and their weighted sum `loss`, without the adversarial one.
 
     Fills from the posterior have the CVAE's terms: L1 and perceptual reconstruction and the KL
-    divergence. Fills from the prior, if there are any, have those of attributes asked for and
-    preserved and a weak L1, and all faces have the adversarial one.
+    divergence; `maps` are ImageNet features of fills and of the faces themselves. Fills from the
+    prior have a weak L1, and pairs of them have to differ.
     """
-    faces, weights, n_posterior = batch.faces, batch.weights, len(fills.face) - batch.n_prior
-    fake, real = fills.classified, fills.real_classified
-    l1 = hole_l1(fills.face, faces.image, faces.mask)
-    maps, real_maps = (
-        [features[:n_posterior] for features in seen.feature_maps] for seen in (fake, real)
-    )
+    weights, n_posterior = batch.weights, len(fills.face) - batch.n_prior
+    perceptual = perceptual_loss(*([m[:n_posterior] for m in part] for part in maps))
     losses = {
-        "l1": (l1 * weights.reconstruction).sum(),
-        "perceptual": perceptual_loss(maps, real_maps).mean(),
+        "l1": (hole_l1(fills, L1_SIZE) * weights.reconstruction).sum(),
+        "perceptual": (perceptual * weights.reconstruction[:n_posterior]).sum(),
         "kl": out.posterior.kl(out.prior).mean(),
     }
     term_weights = {
@@ -73,42 +103,21 @@ def generator_loss(
         "kl": cfg.kl_weight,
     }
     if batch.n_prior:
-        blurred = batch.augmentation(blur(fills.face[n_posterior:]))
-        asked = faces.attributes[n_posterior:] == ON
-        margin = torch.tensor([HINGE_MARGIN[name] for name in cfg.model.attributes]).to(l1)
-        columns = [_columns(classifier, cfg.model.attributes) for classifier in classifiers]
-        hinges = [
-            attribute_hinge(classifier(blurred).logits[:, column], asked, margin)
-            for classifier, column in zip(classifiers, columns, strict=True)
-        ]
-        losses["attribute"] = (torch.stack(hinges).mean(0) * weights.attribute[n_posterior:]).sum()
-        column = _columns(classifiers[0], PRESERVED)
-        divergence = attribute_kl(fake.logits[:, column], real.logits[:, column])
-        losses["preservation"] = (divergence * weights.preservation).sum()
-        losses["prior_l1"] = (l1 * weights.prior_l1).sum()
-        with torch.no_grad():
-            real_logits = discriminator(faces.image, faces.mask, real.feature_maps)
-        fake_logits = discriminator(fills.face, faces.mask, fake.feature_maps)
-        adversarial = relativistic_loss(fake_logits.pool(faces.mask), real_logits.pool(faces.mask))
-        losses["adversarial"] = (adversarial * weights.adversarial).sum()
-        term_weights |= {
-            "attribute": cfg.attribute_weight,
-            "preservation": cfg.preservation_weight,
-            "prior_l1": cfg.prior_l1_weight,
-            "adversarial": cfg.adversarial_weight,
-        }
+        losses["prior_l1"] = (hole_l1(fills, PRIOR_L1_SIZE) * weights.prior_l1).sum()
+        losses["sameness"] = (sameness(fills, batch.n_prior) * weights.pairs).sum()
+        term_weights |= {"prior_l1": cfg.prior_l1_weight, "sameness": cfg.sameness_weight}
     total = sum(weight * losses[name] for name, weight in term_weights.items())
     return losses | {"loss": total}
 
 
-def discriminator_loss(fills: Fills, batch: TrainingBatch, discriminator: Discriminator) -> Tensor:
-    """Relativistic loss of real faces and fills, without the gradient penalties."""
-    faces = batch.faces
-    maps = [features.detach() for features in fills.classified.feature_maps]
-    real = discriminator(faces.image, faces.mask, fills.real_classified.feature_maps)
-    fake = discriminator(fills.face.detach(), faces.mask, maps)
-    loss = relativistic_loss(real.pool(faces.mask), fake.pool(faces.mask))
-    return (loss * batch.weights.adversarial).sum()
+def adversarial_loss(
+    fake: Seen, batch: TrainingBatch, discriminator: InpaintDiscriminator
+) -> Tensor:
+    """Minus the discriminator's opinion of the fills."""
+    features = discriminator.features(fake.window, fake.mask, fake.maps)
+    logits = discriminator.judge(features, batch.faces.attributes)
+    opinion = [(part * near_hole(fake.mask, part.shape[-1])).sum((1, 2, 3)) for part in logits]
+    return -(torch.stack(opinion).mean(0) * batch.weights.every).sum()
 
 
 def auxiliary_loss(network: Inpainter, batch: TrainingBatch) -> dict[str, Tensor]:
@@ -125,51 +134,33 @@ def auxiliary_loss(network: Inpainter, batch: TrainingBatch) -> dict[str, Tensor
     return losses
 
 
-def hole_l1(
-    fill: Float[Tensor, "b 3 h w"], real: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"]
+def hinge(
+    logits: Sequence[Float[Tensor, "b 1 y x"]], mask: Float[Tensor, "b 1 h w"], sign: float
 ) -> Float[Tensor, " b"]:
-    """Mean absolute difference in each face's hole."""
-    return ((fill - real).abs() * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3)))
+    """relu(1 - sign * logit) near the hole, mean over the judges (Lim and Ye 2017)."""
+    terms = [
+        (F.relu(1 - sign * part) * near_hole(mask, part.shape[-1])).sum((1, 2, 3))
+        for part in logits
+    ]
+    return torch.stack(terms).mean(0)
 
 
-def attribute_hinge(
-    logits: Float[Tensor, "b k"], asked: Bool[Tensor, "b k"], margin: Float[Tensor, " k"]
-) -> Float[Tensor, "b k"]:
-    """How far a classifier's logit is from `margin` on the side that was asked for.
+def hole_l1(fills: Fills, size: int) -> Float[Tensor, " b"]:
+    """Mean absolute difference of colours in each hole, of pictures reduced to `size` px."""
+    step = fills.face.shape[-1] // size
+    face, image, mask = (F.avg_pool2d(part, step) for part in fills)
+    return ((face - image).abs() * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3)))
 
-    A hinge: beyond the margin only patterns that please this classifier could be gained.
+
+def sameness(fills: Fills, n_prior: int) -> Float[Tensor, " p"]:
+    """How much closer than `ENOUGH_RMSE` two fills of one hole are, relative to it.
+
+    Keeps z from being ignored, as the term of Mao et al. (2019) does.
     """
-    return F.relu(margin - torch.where(asked, logits, -logits))
-
-
-def attribute_kl(
-    logits: Float[Tensor, "b k"], real_logits: Float[Tensor, "b k"]
-) -> Float[Tensor, "b k"]:
-    """KL(real || fill) of a classifier's Bernoulli predictions, in nats an attribute."""
-    p = real_logits.sigmoid()
-    cross_entropy = F.binary_cross_entropy_with_logits(logits, p, reduction="none")
-    return cross_entropy - F.binary_cross_entropy_with_logits(real_logits, p, reduction="none")
-
-
-def relativistic_loss(
-    higher: Float[Tensor, " b"], lower: Float[Tensor, " b"]
-) -> Float[Tensor, " b"]:
-    """softplus(lower - higher), each fill paired with its real face (R3GAN, Huang et al. 2024)."""
-    return F.softplus(lower - higher)
-
-
-def gradient_penalty(
-    logits_of: Callable[[Tensor, Tensor], Float[Tensor, " b"]],
-    face: Float[Tensor, "b 3 h w"],
-    mask: Float[Tensor, "b 1 h w"],
-) -> Tensor:
-    """Mean squared norm of the logit's gradient with respect to the face.
-
-    R1 where the faces are real, R2 where they are filled (Mescheder et al. 2018).
-    """
-    face = face.detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(logits_of(face, mask).sum(), face, create_graph=True)
-    return gradient.square().sum((1, 2, 3)).mean()
+    face, mask = fills.face[-n_prior:], fills.mask[-n_prior:]
+    (first, second), (hole, _) = face.chunk(2), mask.chunk(2)
+    squares = ((first - second).square() * hole).sum((1, 2, 3)) / (3 * hole.sum((1, 2, 3)))
+    return F.relu(1 - (squares + 1e-6).sqrt() / ENOUGH_RMSE)
 
 
 def segmentation_loss(
@@ -183,17 +174,3 @@ def segmentation_loss(
     overlap, total = (p * target).sum((1, 2, 3)), (p + target).sum((1, 2, 3))
     dice = (2 * overlap + DICE_SMOOTHING_PX) / (total + DICE_SMOOTHING_PX)
     return cross_entropy + DICE_WEIGHT * (1 - dice)
-
-
-def blur(face: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """Without details finer than 2 px of 64, in which a fill could hide patterns that only please
-    a classifier.
-    """
-    step = 2 * face.shape[-1] // 64
-    small = F.avg_pool2d(face, step)
-    return F.interpolate(small, scale_factor=step, mode="bilinear", align_corners=False)
-
-
-def _columns(classifier: AttributeClassifier, names: tuple[str, ...]) -> list[int]:
-    """The logits of these attributes."""
-    return [classifier.config.attributes.index(name) for name in names]
