@@ -1,8 +1,7 @@
 """Train a VQ-VAE: `python training/train_codes.py --kind digits --recipe released`.
 
-Three kinds: digits (MNIST), sketches (Quick, Draw!), faces (CelebA; needs the classifier of
-`python training/train_classifier.py --recipe perceptual-classifier` first). Stop it in any way and
-start the same command again: it continues as if it had never stopped.
+Three kinds: digits (MNIST), sketches (Quick, Draw!), faces (CelebA). Stop it in any way and start
+the same command again: it continues as if it had never stopped.
 """
 
 import time
@@ -20,11 +19,14 @@ from training.codes import dataset
 from training.codes.codebook import EMACodebook, assignment_sums, perplexity
 from training.codes.config import IGNORED, MODELS, RECIPES, Config, card, with_folders
 from training.codes.evaluate import count_codes, save_reconstructions
-from training.codes.losses import load_perceptual_classifier, vqvae_loss
+from training.codes.losses import vqvae_loss
 from training.engine.accelerator import make_accelerator
 from training.engine.cli import run_training
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA, warmup_cosine
+from training.imagenet_features import load_imagenet_features
+
+PERCEPTUAL_STAGES = 5  # of the ImageNet network whose features the faces are compared in
 
 
 def main(cfg: Config) -> None:
@@ -38,7 +40,10 @@ def main(cfg: Config) -> None:
 
 def train(cfg: Config, acc: Accelerator) -> None:
     """One loop: the network by its gradient, the codebook as a moving average."""
-    classifier = load_perceptual_classifier(cfg, acc.device)
+    features = None
+    if cfg.kind == "faces" and cfg.perceptual_weight:
+        features = load_imagenet_features(PERCEPTUAL_STAGES)
+        features.to(acc.device, memory_format=torch.channels_last)
     settings = cfg.model or MODELS[cfg.kind]
     with acc.main_process_first():
         cache = cfg.cache_dir.expanduser()
@@ -68,7 +73,7 @@ def train(cfg: Config, acc: Accelerator) -> None:
 
         with acc.autocast():
             out = parallel(x)
-            losses = vqvae_loss(cfg, out, x, model.codebook, classifier, average)
+            losses = vqvae_loss(cfg, out, x, model.codebook, features, average)
         optimizer.zero_grad(set_to_none=True)
         acc.backward(losses["loss"])
         acc.clip_grad_norm_(trained, 1.0)

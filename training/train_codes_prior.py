@@ -47,6 +47,9 @@ def train(cfg: PriorConfig, acc: Accelerator) -> None:
     with acc.main_process_first():
         cache = cfg.cache_dir.expanduser()
         images, labels = dataset.load(cfg.kind, cfg.data_dir, "train", shape.image_size, cache)
+    if cfg.kind == "faces":  # there are few, and a mirrored one is another
+        images = np.concatenate([images, images[..., ::-1]])
+        labels = np.concatenate([labels, labels])
     codes = dataset.encode_all(vqvae, images)
     labels = labels if shape.class_names else None
 

@@ -95,10 +95,11 @@ def train(cfg: Config, acc: Accelerator) -> None:
         batch = whole.shard(acc.process_index, acc.num_processes).to(acc.device)
         torch.manual_seed(hash((cfg.seed, step)) + acc.process_index)  # of dropout
 
+        image, mask, attributes = batch.faces.image, batch.faces.mask, batch.faces.attributes
         with acc.autocast():
-            image, mask, attributes = batch.faces.image, batch.faces.mask, batch.faces.attributes
             out = network(image, mask, attributes, batch.noise, batch.n_prior, half_size)
-            fills = compose(out, batch.faces)
+        fills = compose(out, batch.faces)  # the membrane in float32
+        with acc.autocast():
             if half_size:
                 maps = features(fills.face)
                 with torch.no_grad():

@@ -44,10 +44,8 @@ class Config:
     """Decay of that moving average, per step."""
     mse_weight: float = 20.0
     """Weight of the mean squared error, faces only; otherwise the reconstruction is nats/pixel."""
-    perceptual_weight: float = 0.1
-    """Weight of the perceptual loss, faces only."""
-    perceptual_classifier: Path = Path("checkpoints/perceptual-classifier")
-    """Attribute classifier of the perceptual loss, faces only."""
+    perceptual_weight: float = 0.2
+    """Weight of the distance in ImageNet features, faces only."""
     entropy_weight: float = 0.005
     """Weight of log K - entropy of the mean soft assignment, per nat."""
     entropy_temperature: float = 1.0
@@ -102,19 +100,15 @@ class PriorConfig:
     """Where metrics go besides metrics.jsonl."""
 
 
-VQVAE_STEPS: dict[Kind, int] = {"digits": 4_000, "sketches": 4_000, "faces": 4_000}
-PRIOR_STEPS: dict[Kind, int] = {"digits": 4_000, "sketches": 4_500, "faces": 3_000}
-PRIOR_BATCH: dict[Kind, int] = {"digits": 64, "sketches": 64, "faces": 32}
+VQVAE_STEPS: dict[Kind, int] = {"digits": 4_000, "sketches": 4_000, "faces": 12_000}
+PRIOR_STEPS: dict[Kind, int] = {"digits": 4_000, "sketches": 16_000, "faces": 12_000}
 # --recipe -> --kind -> the settings of the shipped checkpoint
 RECIPES = {"released": {kind: Config(kind, steps=steps) for kind, steps in VQVAE_STEPS.items()}}
 PRIOR_RECIPES = {
-    "released": {
-        kind: PriorConfig(kind, steps=steps, batch_size=PRIOR_BATCH[kind])
-        for kind, steps in PRIOR_STEPS.items()
-    }
+    "released": {kind: PriorConfig(kind, steps=steps) for kind, steps in PRIOR_STEPS.items()}
 }
 # What of a run changes nothing of its result.
-IGNORED = {"data_dir", "out_dir", "run_dir", "cache_dir", "perceptual_classifier", "tracker"}
+IGNORED = {"data_dir", "out_dir", "run_dir", "cache_dir", "tracker"}
 PRIOR_IGNORED = {"data_dir", "vqvae_dir", "out_dir", "run_dir", "cache_dir", "tracker"}
 
 
@@ -152,17 +146,13 @@ tags: [{tag}, {kind}]
 
 def card(cfg: Config, steps: int, seconds: float) -> str:
     """The model card of a VQ-VAE: its data, the command that makes it, its last run."""
-    needs = ""
-    if cfg.kind == "faces" and cfg.perceptual_weight:
-        needs = "\n- Needs first: `python training/train_classifier.py --recipe "
-        needs += "perceptual-classifier` (perceptual loss)."
     return f"""{header(cfg.kind, "vq-vae")}
 # Latent Studio: codes of {cfg.kind}
 
 A VQ-VAE (van den Oord et al. 2017): encodes {cfg.kind} as grids of discrete codes and decodes them.
 
 - Data: {DATA[cfg.kind]}.
-- Command: `{command("training/train_codes.py", cfg, RECIPES, IGNORED)}`{needs}
+- Command: `{command("training/train_codes.py", cfg, RECIPES, IGNORED)}`
 - Run: {steps:,} steps of {cfg.batch_size} images, seed {cfg.seed}, {seconds / 60:.0f} minutes.
 - Hardware: {hardware()}.
 - Figures: metrics.json.

@@ -8,29 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from models import checkpoint
-from models.classifiers import AttributeClassifier
 from models.codes.vqvae import VQVAEOutput
 from training.codes.config import Config
+from training.imagenet_features import ImageNetFeatures
 from training.perceptual import perceptual_loss
 
 Average = Callable[[Tensor], Tensor]  # the mean of a tensor over all processes
-
-
-def load_perceptual_classifier(cfg: Config, device: torch.device) -> AttributeClassifier | None:
-    """The frozen classifier of the perceptual loss; None where the settings do without.
-
-    FileNotFoundError where it has not been trained.
-    """
-    if cfg.kind != "faces" or not cfg.perceptual_weight:
-        return None
-    if not (cfg.perceptual_classifier / checkpoint.CONFIG).is_file():
-        raise FileNotFoundError(
-            f"there is no perceptual classifier in {cfg.perceptual_classifier}: train it first, "
-            "`python training/train_classifier.py --recipe perceptual-classifier`"
-        )
-    classifier = checkpoint.load(cfg.perceptual_classifier)
-    return classifier.to(device, memory_format=torch.channels_last).requires_grad_(False)
 
 
 def vqvae_loss(
@@ -38,14 +21,14 @@ def vqvae_loss(
     out: VQVAEOutput,
     x: Float[Tensor, "b c h w"],
     codebook: Float[Tensor, "k d"],
-    classifier: AttributeClassifier | None = None,
+    features: ImageNetFeatures | None = None,
     average: Average = lambda tensor: tensor,
 ) -> dict[str, Tensor]:
     """Weighted terms and their sum `loss`, means over the batch.
 
-    `classifier` is that of the perceptual loss, for faces.
+    `features` are those of the perceptual loss, for faces.
     """
-    losses = reconstruction_loss(cfg, out.logits, x, classifier) | vq_loss(out, cfg.beta)
+    losses = reconstruction_loss(cfg, out.logits, x, features) | vq_loss(out, cfg.beta)
     if cfg.ema_codebook:
         del losses["codebook"]
     loss = sum(losses.values())
@@ -57,17 +40,17 @@ def reconstruction_loss(
     cfg: Config,
     logits: Float[Tensor, "b c h w"],
     x: Float[Tensor, "b c h w"],
-    classifier: AttributeClassifier | None = None,
+    features: ImageNetFeatures | None = None,
 ) -> dict[str, Tensor]:
     """Cross-entropy in nats/pixel; for faces weighted squared error and perceptual loss."""
     if cfg.kind != "faces":
         return {"recon": F.binary_cross_entropy_with_logits(logits, x)}
     recon = logits.sigmoid()
     losses = {"recon": cfg.mse_weight * F.mse_loss(recon, x)}
-    if classifier is not None:
+    if features is not None:
         with torch.no_grad():
-            targets = classifier(x).feature_maps
-        distance = perceptual_loss(classifier(recon).feature_maps, targets).mean()
+            targets = features(x)
+        distance = perceptual_loss(features(recon), targets).mean()
         losses["perceptual"] = cfg.perceptual_weight * distance
     return losses
 

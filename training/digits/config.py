@@ -150,7 +150,7 @@ RELEASED = {
     "digits-diffusion": _recipe(
         "digits-diffusion",
         "diffusion",
-        steps=9_000,
+        steps=24_000,
         batch_size=64,
         lr=1.5e-3,
         clip=1.0,

@@ -25,8 +25,8 @@ class Config:
     run_dir: Path = Path("runs/faces")
     """Resume state, metrics.jsonl and picture grids; not part of the checkpoint."""
     cache_dir: Path = Path("~/.cache/latent-studio")
-    steps: int = 5_000
-    batch_size: int = 16
+    steps: int = 12_000
+    batch_size: int = 32
     """Faces a step, over all processes together; of the prior eight times as many."""
     lr: float = 4e-4
     """Peak of the learning rate; it warms up for 200 steps and falls as a cosine to 2 %."""
@@ -36,7 +36,7 @@ class Config:
     """Weight of the KL term, per nat."""
     perceptual_weight: float = 1.0
     """two-stage: of the distance in ImageNet features."""
-    adversarial_weight: float = 0.1
+    adversarial_weight: float = 0.2
     """two-stage: of the discriminator's opinion, risen to over 1,000 steps."""
     adversarial_from: int = 600
     """two-stage: steps before the decoder hears the discriminator."""

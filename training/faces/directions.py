@@ -60,7 +60,7 @@ def fit(
         score = (score - middle) / scale
         for column, chosen in enumerate((~labels[:, i], labels[:, i])):
             directions.class_means[i, column] = score[chosen].mean() if chosen.any() else 0.0
-    directions.spreads.copy_(directions.weights.double() @ torch.cov(z.T))
+    directions.spreads.copy_(directions.weights.double().cpu() @ torch.cov(z.T))
 
 
 @torch.no_grad()
