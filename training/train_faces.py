@@ -6,11 +6,16 @@ command again: it goes on as if it had never stopped.
 
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from accelerate.utils import AutocastKwargs
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
 from models.distributions import DiagonalGaussian
 from models.faces.base import FaceModel
@@ -18,19 +23,31 @@ from models.faces.model import TwoStageVAE
 from training.data import celeba
 from training.engine.accelerator import make_accelerator
 from training.engine.cli import run_training
+from training.engine.cuda_graphs import CapturedStep
 from training.engine.distributed import average_gradients
 from training.engine.run_state import Resume, run_lock
 from training.engine.schedules import EMA, warmup_cosine
 from training.faces import directions, losses, recording
 from training.faces.config import CLASSES, IGNORED, RELEASED, Config, autoencoder_settings
 from training.faces.dataset import FaceDataset, PriorBatch
-from training.faces.discriminator import STAGES, FaceDiscriminator, augment_pair
+from training.faces.discriminator import STAGES, Augmentation, FaceDiscriminator
 from training.imagenet_features import load_imagenet_features
 from training.perceptual import perceptual_loss
 
-PRIOR_BATCHES = 8  # the prior's batch over the autoencoder's
+PRIOR_BATCHES = 4  # the prior's batch over the autoencoder's
 ADVERSARIAL_RAMP = 1_000  # steps
 NLL_SIZE = 64  # px at which the likelihood is taken: finer detail is the other terms' to judge
+
+
+class StepInputs(NamedTuple):
+    """What changes from step to step of the autoencoder."""
+
+    x: Float[Tensor, "b 3 s s"]
+    noise: Float[Tensor, "b d"]
+    augmentation: Augmentation
+    lr: Float[Tensor, ""]
+    critic_lr: Float[Tensor, ""]
+    adversarial_weight: Float[Tensor, ""]
 
 
 def main(cfg: Config) -> None:
@@ -108,9 +125,17 @@ def train_two_stage(cfg: Config, acc: Accelerator, model: TwoStageVAE, data: Fac
     critic = FaceDiscriminator().to(acc.device, memory_format=torch.channels_last)
     autoencoder = nn.ModuleDict({"encoder": model.encoder, "decoder": model.decoder})
     parameters = list(autoencoder.parameters())
-    optimizer = torch.optim.AdamW(parameters, cfg.lr, (0.9, 0.99), weight_decay=0.0, fused=True)
-    critic_optimizer = torch.optim.AdamW(
-        critic.parameters(), cfg.discriminator_lr, (0.5, 0.99), weight_decay=0.0, fused=True
+    on_gpu = acc.device.type == "cuda"
+    optimizer, critic_optimizer = (
+        torch.optim.AdamW(
+            part.parameters(),
+            torch.tensor(cfg.lr),
+            betas,
+            weight_decay=0.0,
+            fused=True,
+            capturable=on_gpu,
+        )
+        for part, betas in ((autoencoder, (0.9, 0.99)), (critic, (0.5, 0.99)))
     )
     ema = EMA(autoencoder)
     parts = {"autoencoder": autoencoder, "critic": critic, "optimizer": optimizer, "ema": ema}
@@ -119,31 +144,26 @@ def train_two_stage(cfg: Config, acc: Accelerator, model: TwoStageVAE, data: Fac
     start, seconds = resume.load()
     recorder = recording.Recorder(cfg, "vae", cfg.steps, (start, seconds), acc)
     rows, scale = rows_of(acc, cfg.batch_size), 3 * NLL_SIZE**2
+    autocast = AutocastKwargs(cache_enabled=not on_gpu)  # a graph has no cache
 
-    for step in range(start, cfg.steps):
-        x, noise = data.batch(step, cfg.batch_size, model.config.latent_dim, rows)
-        x, noise = x.to(acc.device), noise.to(acc.device)
-        for group in optimizer.param_groups:
-            group["lr"] = warmup_cosine(step, cfg.steps, cfg.lr)
-        judged = step >= cfg.adversarial_from - cfg.discriminator_warmup
-        heard = min(1.0, max(0, step - cfg.adversarial_from) / ADVERSARIAL_RAMP)
-
-        with acc.autocast():
-            out = model(x, noise)
-            shift = torch.Generator().manual_seed(cfg.seed * 1_000_003 + step)
-            real, fake = augment_pair(x, out.image, shift)
+    def training_step(inputs: StepInputs, judged: bool, heard: bool) -> dict[str, Tensor]:
+        x = inputs.x
+        with acc.autocast(autocast):
+            out = model(x, inputs.noise)
+            real, fake = inputs.augmentation(x), inputs.augmentation(out.image)
             with torch.no_grad():
                 real_maps = features(real)
             fake_maps = features(fake)
             terms = {"perceptual": perceptual_loss(fake_maps, real_maps).mean()}
-            if judged:
+        if judged:
+            with acc.autocast(autocast), parametrize.cached():
                 real_logits = critic(real, real_maps)
                 fake_logits = critic(fake.detach(), [m.detach() for m in fake_maps])
-                terms["critic"] = losses.discriminator_hinge(real_logits, fake_logits)
-        if judged:
+            terms["critic"] = losses.discriminator_hinge(real_logits, fake_logits)
             critic_optimizer.zero_grad(set_to_none=True)
             acc.backward(terms["critic"])
             average_gradients(acc, critic)
+            critic_optimizer.param_groups[0]["lr"] = inputs.critic_lr
             critic_optimizer.step()
 
         small, target = (F.avg_pool2d(p, p.shape[-1] // NLL_SIZE) for p in (out.image, x))
@@ -153,18 +173,39 @@ def train_two_stage(cfg: Config, acc: Accelerator, model: TwoStageVAE, data: Fac
         loss = loss + cfg.perceptual_weight * terms["perceptual"]
         if heard:
             critic.requires_grad_(False)
-            with acc.autocast():
+            with acc.autocast(autocast):
                 terms["adversarial"] = losses.generator_hinge(critic(fake, fake_maps))
             critic.requires_grad_(True)
-            loss = loss + heard * cfg.adversarial_weight * terms["adversarial"]
+            loss = loss + inputs.adversarial_weight * terms["adversarial"]
         optimizer.zero_grad(set_to_none=True)
         acc.backward(loss)
         average_gradients(acc, autoencoder)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.param_groups[0]["lr"] = inputs.lr
         optimizer.step()
+        return {"loss": loss.detach()} | {name: term.detach() for name, term in terms.items()}
+
+    captured: dict[tuple[bool, bool], CapturedStep] = {}
+    for step in range(start, cfg.steps):
+        x, noise = data.batch(step, cfg.batch_size, model.config.latent_dim, rows)
+        generator = torch.Generator().manual_seed(cfg.seed * 1_000_003 + step)
+        heard = min(1.0, max(0, step - cfg.adversarial_from) / ADVERSARIAL_RAMP)
+        numbers = (
+            warmup_cosine(step, cfg.steps, cfg.lr),
+            cfg.discriminator_lr,
+            heard * cfg.adversarial_weight,
+        )
+        inputs = StepInputs(
+            x, noise, Augmentation.draw(len(x), generator), *map(torch.tensor, numbers)
+        )
+        phase = step >= cfg.adversarial_from - cfg.discriminator_warmup, heard > 0
+        if phase not in captured:
+            each = partial(training_step, judged=phase[0], heard=phase[1])
+            captured[phase] = CapturedStep(each, acc.device)
+        terms = captured[phase](inputs)
         ema.update(autoencoder, step, cfg.ema_decay)
 
-        seconds = recorder.after_step(step + 1, {"loss": loss} | terms)
+        seconds = recorder.after_step(step + 1, terms)
         if acc.is_main_process and ((step + 1) % cfg.save_every == 0 or step + 1 == cfg.steps):
             with ema.in_place_of(autoencoder):
                 path = cfg.run_dir / "vae" / f"{step + 1:06d}.png"
@@ -179,7 +220,7 @@ def train_prior(
     acc: Accelerator,
     model: TwoStageVAE,
     encoded: DiagonalGaussian,
-    labels: torch.Tensor,
+    labels: Tensor,
 ) -> float:
     """The prior by flow matching over encoded faces; seconds of training."""
     spread = encoded.sample(torch.zeros_like(encoded.mu))

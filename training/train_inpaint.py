@@ -6,10 +6,15 @@ it in any way and start the same command again: it goes on as if it had never st
 
 import time
 from contextlib import nullcontext
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import AutocastKwargs
+from jaxtyping import Float
 from torch import Tensor
+from torch.nn.utils import parametrize
 from tqdm import tqdm
 
 from models import checkpoint
@@ -17,13 +22,14 @@ from models.inpaint.model import Inpainter
 from training.data import celeba
 from training.engine.accelerator import make_accelerator
 from training.engine.cli import run_training
+from training.engine.cuda_graphs import CapturedStep
 from training.engine.distributed import average_gradients
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA, warmup_cosine
 from training.faces.discriminator import STAGES
 from training.imagenet_features import load_imagenet_features
 from training.inpaint.config import IGNORED, RELEASED, Config, card, preview
-from training.inpaint.dataset import InpaintDataset
+from training.inpaint.dataset import InpaintDataset, TrainingBatch
 from training.inpaint.discriminator import InpaintDiscriminator
 from training.inpaint.losses import (
     adversarial_loss,
@@ -33,6 +39,25 @@ from training.inpaint.losses import (
     generator_loss,
     look,
 )
+
+
+class Phase(NamedTuple):
+    """What a step consists of; each is a CUDA graph of its own."""
+
+    half_size: bool
+    judged: bool
+    """Whether the discriminator learns."""
+    heard: bool
+    """Whether the inpainter learns from it."""
+
+
+class StepInputs(NamedTuple):
+    """What changes from step to step."""
+
+    batch: TrainingBatch
+    lr: Float[Tensor, ""]
+    d_lr: Float[Tensor, ""]
+    adversarial_weight: Float[Tensor, ""]
 
 
 def main(cfg: Config) -> None:
@@ -62,15 +87,16 @@ def train(cfg: Config, acc: Accelerator) -> None:
     features = load_imagenet_features(STAGES)
     for part in (network, discriminator, features):
         part.to(acc.device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), cfg.lr, (0.5, 0.99), weight_decay=0.0, fused=True
-    )
-    d_optimizer = torch.optim.AdamW(
-        discriminator.parameters(),
-        cfg.discriminator_lr,
-        (0.5, 0.99),
-        weight_decay=0.0,
-        fused=True,
+    optimizer, d_optimizer = (
+        torch.optim.AdamW(
+            part.parameters(),
+            torch.tensor(cfg.lr),
+            (0.5, 0.99),
+            weight_decay=0.0,
+            fused=True,
+            capturable=acc.device.type == "cuda",
+        )
+        for part in (network, discriminator)
     )
     ema = EMA(network)
     parts = {
@@ -83,24 +109,16 @@ def train(cfg: Config, acc: Accelerator) -> None:
     resume = Resume(cfg.run_dir, cfg, IGNORED, parts)
     start, seconds = resume.load()
     log = MetricLog(cfg.run_dir / "metrics.jsonl", start, acc)
+    autocast = AutocastKwargs(cache_enabled=acc.device.type == "cpu")  # a graph has no cache
 
-    bar = tqdm(total=cfg.steps, initial=start, disable=not acc.is_main_process, mininterval=2)
-    latest: dict[str, Tensor] = {}
-    began = time.perf_counter()
-    batches = dataset.batches(range(start, cfg.steps), cfg.model.latent_dim, cfg.workers)
-    for step, whole in batches:
-        half_size = step < cfg.half_size_steps
-        judged = step >= cfg.adversarial_from - cfg.discriminator_warmup
-        heard = min(1.0, max(0, step - cfg.adversarial_from) / cfg.adversarial_ramp)
-        batch = whole.shard(acc.process_index, acc.num_processes).to(acc.device)
-        torch.manual_seed(hash((cfg.seed, step)) + acc.process_index)  # of dropout
-
+    def training_step(inputs: StepInputs, phase: Phase) -> dict[str, Tensor]:
+        batch = inputs.batch
         image, mask, attributes = batch.faces.image, batch.faces.mask, batch.faces.attributes
-        with acc.autocast():
-            out = network(image, mask, attributes, batch.noise, batch.n_prior, half_size)
+        with acc.autocast(autocast):
+            out = network(image, mask, attributes, batch.noise, batch.n_prior, phase.half_size)
         fills = compose(out, batch.faces)  # the membrane in float32
-        with acc.autocast():
-            if half_size:
+        with acc.autocast(autocast):
+            if phase.half_size:
                 maps = features(fills.face)
                 with torch.no_grad():
                     own_maps = features(fills.image)
@@ -111,36 +129,59 @@ def train(cfg: Config, acc: Accelerator) -> None:
                 # the real faces of reconstructions are the faces themselves
                 maps, own_maps = fake.maps, real.maps
         losses = {}
-        if judged:
-            with acc.autocast():
+        if phase.judged:
+            with acc.autocast(autocast), parametrize.cached():
                 losses["discriminator"] = discriminator_loss(fake, real, batch, discriminator)
             d_optimizer.zero_grad(set_to_none=True)
             acc.backward(losses["discriminator"])
             average_gradients(acc, discriminator)
-            d_optimizer.param_groups[0]["lr"] = warmup_cosine(step, cfg.steps, cfg.discriminator_lr)
+            d_optimizer.param_groups[0]["lr"] = inputs.d_lr
             d_optimizer.step()
 
-        with acc.autocast():
+        with acc.autocast(autocast):
             losses |= generator_loss(cfg, out, fills, batch, (maps, own_maps))
             auxiliary = auxiliary_loss(network, batch)
-            if heard:
+            if phase.heard:
                 discriminator.eval().requires_grad_(False)
                 losses["adversarial"] = adversarial_loss(fake, batch, discriminator)
                 discriminator.train().requires_grad_(True)
-                losses["loss"] = (
-                    losses["loss"] + heard * cfg.adversarial_weight * losses["adversarial"]
-                )
+                losses["loss"] = losses["loss"] + inputs.adversarial_weight * losses["adversarial"]
         losses |= auxiliary
         losses["loss"] = losses["loss"] + cfg.auxiliary_weight * sum(auxiliary.values())
         optimizer.zero_grad(set_to_none=True)
         acc.backward(losses["loss"])
         average_gradients(acc, network)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.param_groups[0]["lr"] = warmup_cosine(step, cfg.steps, cfg.lr)
+        optimizer.param_groups[0]["lr"] = inputs.lr
         optimizer.step()
+        return {name: value.detach() for name, value in losses.items()}
+
+    captured: dict[Phase, CapturedStep] = {}
+    bar = tqdm(total=cfg.steps, initial=start, disable=not acc.is_main_process, mininterval=2)
+    latest: dict[str, Tensor] = {}
+    began = time.perf_counter()
+    batches = dataset.batches(range(start, cfg.steps), cfg.model.latent_dim, cfg.workers)
+    for step, whole in batches:
+        heard = min(1.0, max(0, step - cfg.adversarial_from) / cfg.adversarial_ramp)
+        phase = Phase(
+            step < cfg.half_size_steps,
+            step >= cfg.adversarial_from - cfg.discriminator_warmup,
+            heard > 0,
+        )
+        numbers = (
+            warmup_cosine(step, cfg.steps, cfg.lr),
+            warmup_cosine(step, cfg.steps, cfg.discriminator_lr),
+            heard * cfg.adversarial_weight,
+        )
+        inputs = StepInputs(
+            whole.shard(acc.process_index, acc.num_processes), *map(torch.tensor, numbers)
+        )
+        torch.manual_seed(hash((cfg.seed, step)) + acc.process_index)  # of dropout
+        if phase not in captured:
+            captured[phase] = CapturedStep(partial(training_step, phase=phase), acc.device)
+        latest |= captured[phase](inputs)
         ema.update(network, step, cfg.ema_decay)
 
-        latest |= {name: value.detach() for name, value in losses.items()}
         bar.update()
         if not acc.is_main_process:
             continue
@@ -152,7 +193,7 @@ def train(cfg: Config, acc: Accelerator) -> None:
             bar.set_postfix(loss=f"{values['loss']:.2f}", images_per_s=f"{speed:.0f}")
         if done % cfg.save_every == 0 or done == cfg.steps:
             with ema.in_place_of(network):
-                preview(network, batch.faces, cfg.run_dir / f"{done:06d}.png")
+                preview(network, whole.faces, cfg.run_dir / f"{done:06d}.png")
                 checkpoint.save(cfg.out_dir, network, card=card(cfg, done, now))
             resume.save(done, now)  # last: what a kill cuts short is done again
             latest.clear()  # a resumed run does not know older values either

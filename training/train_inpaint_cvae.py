@@ -21,6 +21,7 @@ from models.inpaint.cvae import FaceCVAE, FaceCVAEConfig
 from training.data import celeba
 from training.engine.accelerator import Precision, Tracker, make_accelerator
 from training.engine.cli import run_training
+from training.engine.cuda_graphs import to_device
 from training.engine.distributed import average_gradients
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.inpaint.dataset import InpaintDataset
@@ -115,7 +116,7 @@ def train(cfg: Config, acc: Accelerator) -> None:
     bar = tqdm(total=total, initial=start, disable=not acc.is_main_process, mininterval=2)
     began = time.perf_counter()
     for step in range(start, total):
-        batch = dataset[step].shard(acc.process_index, acc.num_processes).to(acc.device)
+        batch = to_device(dataset[step].shard(acc.process_index, acc.num_processes), acc.device)
         torch.manual_seed(hash((cfg.seed, step)))
         noise = torch.randn(cfg.batch_size, cfg.model.latent_dim)
         noise = noise[acc.process_index :: acc.num_processes].to(acc.device)

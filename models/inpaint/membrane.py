@@ -165,7 +165,7 @@ def _smooth_along(
     values: Float[Tensor, "b c h w"], border: Float[Tensor, "b 1 h w"]
 ) -> Float[Tensor, "b c h w"]:
     """Gaussian mean of the values along the border."""
-    offset = torch.arange(-4, 5).to(values)
+    offset = torch.arange(-4, 5, device=values.device).to(values)
     gaussian = (-(offset**2) / (2 * SMOOTHING_PX**2)).exp()
 
     def blur(x: Tensor) -> Tensor:

@@ -87,8 +87,8 @@ def input_features(
 ) -> Float[Tensor, "b 6 h w"]:
     """The network's input: colour - 0.5 (0 in the hole), mask, row and column in [-1, 1]."""
     b, _, h, w = image.shape
-    rows = torch.linspace(-1, 1, h).to(image)[:, None].expand(b, 1, h, w)
-    columns = torch.linspace(-1, 1, w).to(image).expand(b, 1, h, w)
+    rows, columns = (torch.linspace(-1, 1, n, device=image.device).to(image) for n in (h, w))
+    rows, columns = rows[:, None].expand(b, 1, h, w), columns.expand(b, 1, h, w)
     return torch.cat([(image - 0.5) * (1 - mask), mask, rows, columns], 1)
 
 

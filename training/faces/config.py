@@ -25,9 +25,9 @@ class Config:
     run_dir: Path = Path("runs/faces")
     """Resume state, metrics.jsonl and picture grids; not part of the checkpoint."""
     cache_dir: Path = Path("~/.cache/latent-studio")
-    steps: int = 12_000
-    batch_size: int = 32
-    """Faces a step, over all processes together; of the prior eight times as many."""
+    steps: int = 10_000
+    batch_size: int = 64
+    """Faces a step, over all processes together; of the prior four times as many."""
     lr: float = 4e-4
     """Peak of the learning rate; it warms up for 200 steps and falls as a cosine to 2 %."""
     ema_decay: float = 0.998

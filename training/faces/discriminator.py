@@ -3,8 +3,10 @@
 Projected GANs (Sauer et al. 2021), whose features are what a small data set cannot teach.
 """
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
@@ -14,6 +16,7 @@ from training.imagenet_features import channels_of
 
 STAGES = 5  # of EfficientNet-Lite0 whose maps are judged
 WIDTH = 64
+MAX_SHIFT = 8  # px
 
 
 def spectral_conv(channels: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Module:
@@ -54,16 +57,30 @@ def root_mean_square(x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 1 1 1"]:
     return x.float().square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-3).to(x.dtype)
 
 
-def augment_pair(
-    real: Float[Tensor, "b 3 h w"], fake: Float[Tensor, "b 3 h w"], generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """The same random shift, brightness and saturation of both (Zhao et al. 2020, DiffAugment)."""
-    shift, side = [int(v) for v in torch.randint(-8, 9, (2,), generator=generator)], real.shape[-1]
-    jitter = torch.rand(2, len(real), 1, 1, 1, generator=generator).to(real.device)
-    level, colour = 0.2 * jitter[0] - 0.1, 0.7 + 0.6 * jitter[1]
-    pictures = []
-    for x in (real, fake):
-        x = F.pad(recolour(x, level, colour), (8, 8, 8, 8), mode="reflect")
-        y, left = 8 + shift[0], 8 + shift[1]
-        pictures.append(x[:, :, y : y + side, left : left + side])
-    return pictures[0], pictures[1]
+class Augmentation(NamedTuple):
+    """A shift of the whole batch, brightness and saturation of each face.
+
+    The same for real and decoded faces (DiffAugment, Zhao et al. 2020).
+    """
+
+    shift: Int64[Tensor, " 2"]
+    """Down and right, px."""
+    brightness: Float[Tensor, "b 1 1 1"]
+    saturation: Float[Tensor, "b 1 1 1"]
+
+    @classmethod
+    def draw(cls, count: int, generator: torch.Generator) -> "Augmentation":
+        """Random numbers for `count` faces."""
+        shift = torch.randint(-MAX_SHIFT, MAX_SHIFT + 1, (2,), generator=generator)
+        jitter = torch.rand(2, count, 1, 1, 1, generator=generator)
+        return cls(shift, 0.2 * jitter[0] - 0.1, 0.7 + 0.6 * jitter[1])
+
+    def __call__(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Recoloured and shifted, with a mirrored rim."""
+        padded = F.pad(
+            recolour(x, self.brightness, self.saturation), (MAX_SHIFT,) * 4, mode="reflect"
+        )
+        for dim, start in ((2, self.shift[0]), (3, self.shift[1])):
+            inside = torch.arange(x.shape[dim], device=x.device)
+            padded = padded.index_select(dim, MAX_SHIFT + start + inside)
+        return padded

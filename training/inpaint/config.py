@@ -90,8 +90,9 @@ RELEASED = {"released": Config()}
 def preview(model: Inpainter, batch: FaceBatch, path: Path) -> None:
     """A grid of 12 faces: masked, unconditional twice, smile, no smile, real."""
     model.eval()
-    some = FaceBatch(*(part[:12] for part in batch))
-    noise = seeded_noise(len(some.image), model.config.latent_dim, 0).to(some.image.device)
+    device = next(model.parameters()).device
+    some = FaceBatch(*(part[:12].to(device) for part in batch))
+    noise = seeded_noise(len(some.image), model.config.latent_dim, 0).to(device)
     rows = [some.image * (1 - some.mask) + 0.5 * some.mask]
     for smile, z in ((UNKNOWN, noise), (UNKNOWN, noise.flip(0)), (ON, noise), (OFF, noise)):
         attributes = torch.full_like(some.attributes, UNKNOWN)

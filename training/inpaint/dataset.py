@@ -63,10 +63,6 @@ class FaceBatch(NamedTuple):
         """Every `count`-th face from `index` on."""
         return FaceBatch(*(part[index::count] for part in self))
 
-    def to(self, device: torch.device) -> "FaceBatch":
-        """On a device, pictures in channels-last format."""
-        return FaceBatch(*_to(self, device))
-
 
 class LossWeights(NamedTuple):
     """Weight of each face (and attribute) in each loss term; a term's weights sum to 1, or are 0.
@@ -158,18 +154,6 @@ class TrainingBatch(NamedTuple):
             Windows(*(x[index::count] for x in windows)),
             *(x[index::count] for x in inputs),
             n_prior // count,
-        )
-
-    def to(self, device: torch.device) -> "TrainingBatch":
-        """On a device, pictures in channels-last format."""
-        faces, real, wrong, noise, weights, windows, *inputs, n_prior = self
-        return TrainingBatch(
-            faces.to(device),
-            *_to([real, wrong, noise], device),
-            LossWeights(*_to(weights, device)),
-            Windows(*_to(windows, device)),
-            *_to(inputs, device),
-            n_prior,
         )
 
 
@@ -369,9 +353,3 @@ def loss_weights(batch: FaceBatch, n_prior: int, n_glasses: int) -> LossWeights:
 def _mean_weights(chosen: Bool[Tensor, "*b"]) -> Float[Tensor, "*b"]:
     """Weights of the mean over the chosen elements; all 0 where there is none."""
     return chosen.float() / chosen.sum().clamp(min=1)
-
-
-def _to(parts: tuple | list, device: torch.device) -> list[Tensor]:
-    """On a device, pictures in channels-last format."""
-    formats = (torch.channels_last if x.dim() == 4 else torch.preserve_format for x in parts)
-    return [x.to(device, memory_format=f) for x, f in zip(parts, formats, strict=True)]

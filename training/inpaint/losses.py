@@ -168,7 +168,7 @@ def segmentation_loss(
 ) -> Float[Tensor, " b"]:
     """Cross-entropy, mean over the pixels, plus the Dice loss (Milletari et al. 2016)."""
     cross_entropy = F.binary_cross_entropy_with_logits(
-        logits, target, reduction="none", pos_weight=logits.new_tensor(POS_WEIGHT)
+        logits, target, reduction="none", pos_weight=logits.new_full((1,), POS_WEIGHT)
     ).mean((1, 2, 3))
     p = logits.sigmoid()
     overlap, total = (p * target).sum((1, 2, 3)), (p + target).sum((1, 2, 3))
