@@ -77,10 +77,13 @@ class InpaintDiscriminator(nn.Module):
 
 
 def near_hole(mask: Float[Tensor, "b 1 h w"], size: int) -> Float[Tensor, "b 1 y x"]:
-    """Weights of the cells of a map of `size`: those in or next to the hole; they sum to 1."""
+    """Weights of the cells of a map of `size`: those in or next to the hole; they sum to 1.
+
+    All are 0 where two holes are so far apart that the window between them holds none.
+    """
     near = F.adaptive_max_pool2d(mask, size)
     near = F.max_pool2d(near, 2 * RING_CELLS + 1, 1, RING_CELLS)
-    return near / near.sum((2, 3), keepdim=True)
+    return near / near.sum((2, 3), keepdim=True).clamp(min=1)
 
 
 def ring(hole: Float[Tensor, "b 1 y x"]) -> Float[Tensor, "b 1 y x"]:
