@@ -26,7 +26,7 @@ from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA, warmup_cosine
 from training.imagenet_features import load_imagenet_features
 
-PERCEPTUAL_STAGES = 5  # of the ImageNet network whose features the faces are compared in
+PERCEPTUAL_STAGES = 5  # of the ImageNet network in whose features faces are compared
 
 
 def main(cfg: Config) -> None:

@@ -21,6 +21,7 @@ from models.distributions import DiagonalGaussian
 from models.faces.base import FaceModel
 from models.faces.model import TwoStageVAE
 from training.data import celeba
+from training.discriminator_blocks import STAGES
 from training.engine.accelerator import make_accelerator
 from training.engine.cli import run_training
 from training.engine.cuda_graphs import CapturedStep
@@ -30,7 +31,7 @@ from training.engine.schedules import EMA, warmup_cosine
 from training.faces import directions, losses, recording
 from training.faces.config import CLASSES, IGNORED, RELEASED, Config, autoencoder_settings
 from training.faces.dataset import FaceDataset, PriorBatch
-from training.faces.discriminator import STAGES, Augmentation, FaceDiscriminator
+from training.faces.discriminator import Augmentation, FaceDiscriminator
 from training.imagenet_features import load_imagenet_features
 from training.perceptual import perceptual_loss
 

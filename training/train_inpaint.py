@@ -20,13 +20,13 @@ from tqdm import tqdm
 from models import checkpoint
 from models.inpaint.model import Inpainter
 from training.data import celeba
+from training.discriminator_blocks import STAGES
 from training.engine.accelerator import make_accelerator
 from training.engine.cli import run_training
 from training.engine.cuda_graphs import CapturedStep
 from training.engine.distributed import average_gradients
 from training.engine.run_state import MetricLog, Resume, run_lock
 from training.engine.schedules import EMA, warmup_cosine
-from training.faces.discriminator import STAGES
 from training.imagenet_features import load_imagenet_features
 from training.inpaint.config import IGNORED, RELEASED, Config, card, preview
 from training.inpaint.dataset import InpaintDataset, TrainingBatch
@@ -162,7 +162,7 @@ def train(cfg: Config, acc: Accelerator) -> None:
     began = time.perf_counter()
     batches = dataset.batches(range(start, cfg.steps), cfg.model.latent_dim, cfg.workers)
     for step, whole in batches:
-        heard = min(1.0, max(0, step - cfg.adversarial_from) / cfg.adversarial_ramp)
+        heard = min(1.0, max(0, step + 1 - cfg.adversarial_from) / cfg.adversarial_ramp)
         phase = Phase(
             step < cfg.half_size_steps,
             step >= cfg.adversarial_from - cfg.discriminator_warmup,

@@ -66,6 +66,9 @@ class InpaintConfig:
 
     At 1, small holes in faces that contradict the attribute come out as grimaces.
     """
+    shuffled_head: bool = False
+    """Whether half size is reached by one shuffle of 4x4 px, which leaves a faint grid, instead of
+    by two resized convolutions."""
 
     def __post_init__(self):
         if self.image_size % 32 or self.image_size < 64:
@@ -128,9 +131,10 @@ class Inpainter(nn.Module):
         self.blocks2 = nn.ModuleList(FilmBlock(middle, c) for _ in range(2))
         self.up1 = nn.Conv2d(middle, 4 * fine, 1)
         self.blocks1 = nn.ModuleList(FilmBlock(fine, c) for _ in range(2))
-        self.up0 = nn.ModuleList(
-            [nn.Conv2d(fine, 2 * head, 3, padding=1), nn.Conv2d(2 * head, head, 3, padding=1)]
-        )
+        self.up0 = nn.Conv2d(fine, head * PATCH**2, 1) if config.shuffled_head else nn.Sequential(
+            nn.SiLU(), _resize(), nn.Conv2d(fine, 2 * head, 3, padding=1),
+            nn.SiLU(), _resize(), nn.Conv2d(2 * head, head, 3, padding=1), nn.SiLU(),
+        )  # fmt: skip
         self.head = nn.Sequential(
             nn.Conv2d(head + 6, head, 3, padding=1),
             nn.SiLU(),
@@ -207,11 +211,11 @@ class Inpainter(nn.Module):
         h = F.pixel_shuffle(self.up1(h), 2) + context.fine
         for block in self.blocks1:
             h = block(h, cond)
-        half = h
-        for conv in self.up0:  # resized, not shuffled: blocks of 4x4 px would show as a grid
-            half = F.interpolate(F.silu(half), scale_factor=2, mode="bilinear", align_corners=False)
-            half = conv(half)
-        half = self.head(torch.cat([F.silu(half), context.half.to(half)], 1))
+        if self.config.shuffled_head:
+            half = F.pixel_shuffle(self.up0(F.silu(h)), PATCH)
+        else:
+            half = self.up0(h)
+        half = self.head(torch.cat([half, context.half.to(half)], 1))
         if half_size:
             return half
         return self.refiner(half, h, context.full, cond)
@@ -348,6 +352,10 @@ class Inpainter(nn.Module):
             logits.float().sigmoid(), image.expand(n, -1, -1, -1), mask.expand(n, -1, -1, -1)
         )
         return filled.clamp(0, 1)
+
+
+def _resize() -> nn.Module:
+    return nn.Upsample(scale_factor=2, mode="bilinear")
 
 
 MODELS = (Inpainter, FaceCVAE)

@@ -10,12 +10,7 @@ import pytest
 import torch
 
 from models import checkpoint
-from models.classifiers import (
-    AttributeClassifier,
-    AttributeClassifierConfig,
-    DigitClassifier,
-    DigitClassifierConfig,
-)
+from models.classifiers import DigitClassifier, DigitClassifierConfig
 from models.codes.prior import CodesPriorConfig
 from models.codes.vqvae import VQVAE, VQVAEConfig
 from tests.helpers.faces import with_random_photos, write_celeba
@@ -27,10 +22,11 @@ from training import train_codes, train_codes_prior
 from training.codes import config as codes_config
 from training.codes import dataset, evaluate
 from training.codes.config import PRIOR_RECIPES, RECIPES, Config, PriorConfig
-from training.codes.losses import entropy_loss, load_perceptual_classifier, vqvae_loss
+from training.codes.losses import entropy_loss, vqvae_loss
 from training.data import mnist
 from training.engine import cli
 from training.engine.run_state import load_state
+from training.imagenet_features import load_imagenet_features
 from training.perceptual import perceptual_loss
 
 TINY = VQVAEConfig(28, 1, (4, 8), 1, num_codes=6, code_dim=3, class_names=mnist.NAMES)
@@ -163,30 +159,21 @@ def test_code_counts_are_those_of_the_training_images(data_dir, tmp_path):
 
 
 def test_faces_are_trained_on_squared_error_and_perceptual_loss():
-    classifier = AttributeClassifier(AttributeClassifierConfig(("Smiling",), 4))
-    classifier.requires_grad_(False)
+    features = load_imagenet_features(3)
     cfg = Config(kind="faces", ema_codebook=False)
     model = randomized(VQVAE(VQVAEConfig(64, 3, (4, 8), 1, num_codes=6, code_dim=3)), 0.1)
     x = torch.rand(2, 3, 64, 64)
     out = model(x)
-    losses = vqvae_loss(cfg, out, x, model.codebook, classifier)
+    losses = vqvae_loss(cfg, out, x, model.codebook, features)
     recon = out.logits.detach().sigmoid()
     torch.testing.assert_close(losses["recon"].detach(), 20 * (recon - x).square().mean())
-    maps = [classifier(image).feature_maps for image in (recon, x)]
-    torch.testing.assert_close(losses["perceptual"].detach(), 0.1 * perceptual_loss(*maps).mean())
+    maps = [features(image) for image in (recon, x)]
+    torch.testing.assert_close(losses["perceptual"].detach(), 0.2 * perceptual_loss(*maps).mean())
     losses["loss"].backward()
     assert all(p.grad is not None and p.grad.any() for p in model.decoder.parameters())
     without = vqvae_loss(cfg, out, x, model.codebook)
     assert "perceptual" not in without
     torch.testing.assert_close(without["recon"], losses["recon"])
-
-
-def test_a_missing_perceptual_classifier_is_one_sentence_with_the_command(tmp_path):
-    cfg = Config("faces", perceptual_classifier=tmp_path / "none")
-    with pytest.raises(FileNotFoundError, match=r"none: train it first.*--recipe perceptual-cl"):
-        load_perceptual_classifier(cfg, torch.device("cpu"))
-    for other in (replace(cfg, kind="digits"), replace(cfg, perceptual_weight=0.0)):
-        assert load_perceptual_classifier(other, torch.device("cpu")) is None
 
 
 @pytest.mark.parametrize("kind", RECIPES["released"])

@@ -15,7 +15,7 @@ from training import train_faces
 from training.data.celeba import Faces
 from training.faces import directions, losses
 from training.faces.config import Config
-from training.faces.discriminator import augment_pair
+from training.faces.discriminator import Augmentation
 
 SIZES = TwoStageVAEConfig(
     (), 128, (4, 4, 4, 4, 8, 8), (4, 4, 4, 4, 8, 8), 4, 8, 1, 2, 2
@@ -74,7 +74,8 @@ def test_auc_is_the_share_of_pairs_in_order():
 
 def test_both_pictures_are_augmented_alike():
     real = torch.rand(2, 3, 16, 16)
-    a, b = augment_pair(real, real.clone(), torch.Generator().manual_seed(1))
+    augmentation = Augmentation.draw(len(real), torch.Generator().manual_seed(1))
+    a, b = augmentation(real), augmentation(real.clone())
     assert torch.equal(a, b)
     assert not torch.equal(a, real)
 

@@ -13,11 +13,15 @@ from training.data import celeba
 from training.inpaint import holes
 from training.inpaint.dataset import (
     ATTRIBUTE_REGIONS,
+    MAX_BRIGHTNESS,
     P_FLIP,
-    FaceBatch,
+    SATURATION,
     InpaintDataset,
+    Windows,
     covers,
     sample_attributes,
+    turned_round,
+    window_side,
 )
 from training.inpaint.synthetic_glasses import synthetic_glasses
 
@@ -48,8 +52,7 @@ def test_masks_are_varied_and_never_empty():
     masks = holes.random_masks(np.random.default_rng(1), 500, 64)
     area = masks.mean((1, 2))
     assert area.min() > 0
-    assert 0.02 < (area == 1).mean() < 0.1
-    assert area[area < 1].max() < 0.6
+    assert area.max() < 0.6
     assert len(np.unique(masks, axis=0)) > 440
 
 
@@ -122,7 +125,7 @@ def test_shards_partition_a_training_batch(faces, n_prior, count):
         joined = torch.zeros_like(expected)
         for i, part in enumerate(parts):
             joined[i::count] = part
-        is_weight = 6 <= k < 6 + n_weights
+        is_weight = 8 <= k < 8 + n_weights
         torch.testing.assert_close(joined, expected * count if is_weight else expected)
     for shard in shards:  # the faces that are filled from the prior stay the last ones
         n_posterior = 16 // count - shard.n_prior
@@ -131,15 +134,65 @@ def test_shards_partition_a_training_batch(faces, n_prior, count):
 
 
 def _tensors(batch) -> list[torch.Tensor]:
-    """Five of the faces, the noise, the weights, then the others."""
-    _, *jitter = batch.augmentation
-    return [*batch.faces, batch.noise, *batch.weights, *jitter, *batch[4:7]]
+    """Five of the faces, real faces, wrong attributes, noise, the weights, then the others."""
+    faces, real, wrong, noise, weights, windows, *inputs, _ = batch
+    return [*faces, real, wrong, noise, *weights, *windows, *inputs]
 
 
-def test_partial_holes_leave_half_of_the_face():
-    mask = torch.zeros(3, 1, 4, 4)
-    mask[1, :, :2] = 1
-    mask[2, :, :1] = 1
-    nothing = torch.zeros(3, 2)
-    batch = FaceBatch(torch.zeros(3, 3, 4, 4), mask, nothing.bool(), nothing.long(), nothing.bool())
-    assert batch.partial_holes.tolist() == [True, False, True]
+def test_each_face_that_is_filled_from_the_prior_is_filled_twice(faces):
+    batch = InpaintDataset(faces, 64, 16, 1, NAMES).training_batch(5, 8, 4)
+    for part in batch.faces:
+        assert torch.equal(part[8:12], part[12:])
+    assert not torch.equal(batch.noise[8:12], batch.noise[12:])
+
+
+def test_real_faces_show_what_is_asked_for(faces):
+    dataset = InpaintDataset(faces, 128, 16, 1, ("Smiling", "Male"))
+    asked = torch.tensor([[ON, UNKNOWN], [OFF, ON], [UNKNOWN, UNKNOWN], [ON, OFF]] * 5)
+    found = dataset.matching(asked, np.random.default_rng(0))
+    smiling, male = faces.column("Smiling"), faces.column("Male")
+    pictures = torch.from_numpy(faces.images).permute(0, 3, 1, 2).float() / 255
+    for picture, (smile, man) in zip(found, asked.tolist(), strict=True):
+        same = [
+            i
+            for i, face in enumerate(pictures)
+            if min(float((picture - x).abs().max()) for x in (face, face.flip(2))) < 0.01
+        ]
+        assert same
+        assert smile == UNKNOWN or any(smiling[i] == (smile == ON) for i in same)
+        assert man == UNKNOWN or any(male[i] == (man == ON) for i in same)
+
+
+def test_the_faces_of_reconstructions_are_their_own_real_faces(faces):
+    batch = InpaintDataset(faces, 64, 16, 1, NAMES).training_batch(2, 8, 4)
+    assert torch.equal(batch.real[:8], batch.faces.image[:8])
+    assert not torch.equal(batch.real[8:], batch.faces.image[8:])
+
+
+def test_one_known_attribute_is_turned_round():
+    asked = torch.tensor([[ON, UNKNOWN, OFF], [UNKNOWN] * 3, [UNKNOWN, OFF, UNKNOWN]] * 20)
+    wrong = turned_round(asked, np.random.default_rng(0))
+    changed = (wrong != asked).sum(1).view(20, 3)
+    assert (changed == torch.tensor([1, 0, 1])).all()
+    assert ((wrong == UNKNOWN) == (asked == UNKNOWN)).all()
+    assert (wrong[2::3, 1] == ON).all()
+
+
+def test_windows_hold_the_hole_and_are_cut_as_by_slices():
+    rng = np.random.default_rng(0)
+    mask = torch.from_numpy(np.stack([holes.region_mask(REGIONS[name], 128) for name in REGIONS]))[
+        :, None
+    ].float()
+    windows, x = Windows.draw(rng, mask), torch.rand(len(mask), 3, 128, 128)
+    side = window_side(128)
+    assert side == 96
+    for i, (cut, hole) in enumerate(zip(windows.cut(x), windows.cut(mask), strict=True)):
+        top, left = int(windows.top[i]), int(windows.left[i])
+        assert torch.equal(cut, x[i, :, top : top + side, left : left + side])
+        assert hole.sum() > 0.8 * mask[i].sum()
+    grey = x.mean(1, keepdim=True)
+    shown = windows.show(x)
+    expected = windows.cut(grey + windows.saturation * (x - grey) + windows.brightness)
+    torch.testing.assert_close(shown, expected)
+    assert windows.brightness.abs().max() <= MAX_BRIGHTNESS
+    assert SATURATION[0] <= windows.saturation.min() <= windows.saturation.max() <= SATURATION[1]

@@ -1,4 +1,4 @@
-"""The inpainting scripts: resume, stages, processes, errors; all on a few random faces."""
+"""The inpainting scripts: resume, phases, processes, errors; all on a few random faces."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +8,11 @@ import pytest
 import torch
 
 from models import checkpoint
-from models.classifiers import AttributeClassifier, AttributeClassifierConfig
 from models.inpaint.cvae import FaceCVAEConfig
 from models.inpaint.model import InpaintConfig, Inpainter
-from tests.helpers.faces import NAMES, with_random_photos, write_celeba
+from tests.helpers.faces import with_random_photos, write_celeba
 from tests.helpers.interrupted_runs import INTERRUPTIONS, run_interrupted, run_outputs
 from tests.helpers.launch import launch
-from tests.helpers.random_weights import randomized
 from training import train_inpaint, train_inpaint_cvae
 from training.data import celeba
 from training.inpaint.config import Config
@@ -29,9 +27,6 @@ TINY = InpaintConfig(64, ATTRIBUTES, (8, 8, 8), 8, 4, 4, 8, 2)
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faces")
     with_random_photos(write_celeba(folder / "celeba", 24))
-    torch.manual_seed(0)
-    classifier = AttributeClassifier(AttributeClassifierConfig(NAMES, 4))
-    checkpoint.save(folder / "perceptual-classifier", classifier)
     return folder
 
 
@@ -41,11 +36,12 @@ def config(data_dir: Path, run: Path, **changes: object) -> Config:
         out_dir=run / "inpaint",
         run_dir=run,
         cache_dir=data_dir / "cache",
-        classifiers=(data_dir / "perceptual-classifier",) * 2,
         model=TINY,
-        steps=5,
-        gan_steps=6,
-        penalty_every=3,
+        steps=11,
+        half_size_steps=4,
+        adversarial_from=6,
+        adversarial_ramp=2,
+        discriminator_warmup=2,
         batch_size=4,
         log_every=1,
         save_every=2,
@@ -72,7 +68,7 @@ def cvae_config(data_dir: Path, run: Path) -> train_inpaint_cvae.Config:
     ("script", "stop"),
     [
         ("inpaint", INTERRUPTIONS[0]),
-        ("inpaint", (checkpoint, "save", 3)),  # called twice at the end of stage one
+        ("inpaint", INTERRUPTIONS[1]),
         ("cvae", INTERRUPTIONS[0]),
         ("cvae", INTERRUPTIONS[1]),
     ],
@@ -96,40 +92,25 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     )
 
 
-def test_stage_two_continues_stage_one_and_the_size_may_change(data_dir: Path, tmp_path: Path):
-    first = config(data_dir, tmp_path / "one", gan_steps=0)
-    train_inpaint.main(first)
-    rows = run_outputs(tmp_path / "one", "inpaint")[1]
-    assert "discriminator" not in rows[-1]
-    assert (tmp_path / "one" / "stage-one" / "model.safetensors").exists()
-    second = config(
-        data_dir, tmp_path / "two", steps=0, init=tmp_path / "one" / "inpaint",
-        model=replace(TINY, image_size=128),
-    )  # fmt: skip
-    train_inpaint.main(second)
-    assert {"discriminator", "r1", "attribute", "segmentation"} <= set().union(
-        *run_outputs(tmp_path / "two", "inpaint")[1]
+def test_each_phase_has_its_terms(data_dir: Path, tmp_path: Path):
+    train_inpaint.main(config(data_dir, tmp_path, save_every=100))
+    rows = run_outputs(tmp_path, "inpaint")[1]
+    assert [("discriminator" in row, "adversarial" in row) for row in rows] == (
+        [(False, False)] * 4 + [(True, False)] * 2 + [(True, True)] * 5
     )
-    assert checkpoint.load(tmp_path / "two" / "inpaint").config.image_size == 128
-
-
-def test_saved_weights_are_interpolated_with_stage_one(data_dir: Path, tmp_path: Path):
-    saved = {}
-    for fraction in (0.0, 0.5, 1.0):
-        run = tmp_path / str(fraction)
-        train_inpaint.main(config(data_dir, run, cvae_fraction=fraction))
-        saved[fraction] = checkpoint.load(run / "inpaint").state_dict()
-    before = checkpoint.load(run / "stage-one").state_dict()
-    for name, last in saved[0.0].items():
-        torch.testing.assert_close(saved[1.0][name], before[name], atol=2e-3, rtol=0)
-        torch.testing.assert_close(saved[0.5][name], (before[name] + last) / 2, atol=2e-3, rtol=0)
-    assert any(not torch.equal(before[name], last) for name, last in saved[0.0].items())
+    assert all({"l1", "kl", "prior_l1", "sameness", "segmentation"} <= set(row) for row in rows)
+    assert checkpoint.load(tmp_path / "inpaint").config == TINY
 
 
 def test_other_settings_raise_an_error(data_dir: Path, tmp_path: Path):
-    train_inpaint.main(config(data_dir, tmp_path, gan_steps=0))
-    with pytest.raises(ValueError, match=r"kl_weight 0\.002, now 0\.5"):
-        train_inpaint.main(config(data_dir, tmp_path, gan_steps=0, kl_weight=0.5))
+    train_inpaint.main(config(data_dir, tmp_path, steps=2))
+    with pytest.raises(ValueError, match=r"kl_weight 0\.0005, now 0\.5"):
+        train_inpaint.main(config(data_dir, tmp_path, steps=2, kl_weight=0.5))
+
+
+def test_the_discriminator_needs_whole_pictures(data_dir: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match=r"must be at least half_size_steps \(5\)"):
+        config(data_dir, tmp_path, half_size_steps=5)
 
 
 def test_the_auxiliary_tasks_are_learnt(data_dir: Path):
@@ -163,8 +144,6 @@ def first_step(data_dir: Path, out: Path, processes: int) -> dict:
 
 def test_two_processes_have_the_gradients_of_one(data_dir: Path, tmp_path: Path):
     celeba.load(data_dir / "celeba", "train", data_dir / "cache")
-    torch.manual_seed(0)
-    checkpoint.save(data_dir / "inpaint", randomized(Inpainter(TINY), 0.02))
     one, two = (first_step(data_dir, tmp_path / str(n), n) for n in (1, 2))
     assert sum(bool(gradient.any()) for gradient in one.values()) > 0.9 * len(one)
     torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)

@@ -77,10 +77,6 @@ RECIPES = {
         "digit-classifier", kind="digits", steps=3_000, label_smoothing=0.0
     ),
     "face-classifier": _recipe("face-classifier", **FACES, steps=3_000),
-    "perceptual-classifier": _recipe(
-        "perceptual-classifier", **FACES, steps=2_000, seed=2, width=24
-    ),
-    "perceptual-classifier-2": _recipe("perceptual-classifier-2", **FACES, steps=2_000, seed=3),
 }
 # What of a run changes nothing of its result.
 IGNORED = {

@@ -101,11 +101,15 @@ class PriorConfig:
 
 
 VQVAE_STEPS: dict[Kind, int] = {"digits": 4_000, "sketches": 4_000, "faces": 12_000}
-PRIOR_STEPS: dict[Kind, int] = {"digits": 4_000, "sketches": 16_000, "faces": 12_000}
+PRIOR_STEPS: dict[Kind, int] = {"digits": 4_000, "sketches": 16_000, "faces": 3_000}
+PRIOR_BATCH: dict[Kind, int] = {"digits": 64, "sketches": 64, "faces": 32}
 # --recipe -> --kind -> the settings of the shipped checkpoint
 RECIPES = {"released": {kind: Config(kind, steps=steps) for kind, steps in VQVAE_STEPS.items()}}
 PRIOR_RECIPES = {
-    "released": {kind: PriorConfig(kind, steps=steps) for kind, steps in PRIOR_STEPS.items()}
+    "released": {
+        kind: PriorConfig(kind, steps=steps, batch_size=PRIOR_BATCH[kind])
+        for kind, steps in PRIOR_STEPS.items()
+    }
 }
 # What of a run changes nothing of its result.
 IGNORED = {"data_dir", "out_dir", "run_dir", "cache_dir", "tracker"}

@@ -9,19 +9,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
 
 from training.data.augment import recolour
+from training.discriminator_blocks import STAGES, root_mean_square, spectral_conv
 from training.imagenet_features import channels_of
 
-STAGES = 5  # of EfficientNet-Lite0 whose maps are judged
 WIDTH = 64
 MAX_SHIFT = 8  # px
-
-
-def spectral_conv(channels: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Module:
-    """A convolution of Lipschitz constant about 1 (Miyato et al. 2018), padded to keep the size."""
-    return spectral_norm(nn.Conv2d(channels, out, kernel, stride, kernel // 2))
 
 
 class FaceDiscriminator(nn.Module):
@@ -50,11 +44,6 @@ class FaceDiscriminator(nn.Module):
         high = x - F.interpolate(F.avg_pool2d(x, 8), scale_factor=8.0)
         logits = [head(m / root_mean_square(m)) for head, m in zip(self.heads, maps, strict=True)]
         return [part.float() for part in [*logits, self.pixels(4 * high)]]
-
-
-def root_mean_square(x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 1 1 1"]:
-    """Of each picture's map, at least 0.001."""
-    return x.float().square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-3).to(x.dtype)
 
 
 class Augmentation(NamedTuple):

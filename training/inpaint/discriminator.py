@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from models.inpaint.attributes import OFF, ON
-from training.faces.discriminator import STAGES, root_mean_square, spectral_conv
+from training.discriminator_blocks import STAGES, root_mean_square, spectral_conv
 from training.imagenet_features import channels_of
 
 WIDTH = 64
@@ -51,7 +51,7 @@ class InpaintDiscriminator(nn.Module):
 
     def features(
         self, x: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"], maps: Sequence[Tensor]
-    ) -> list[Float[Tensor, "b d y x"]]:
+    ) -> list[Float[Tensor, "b d _ _"]]:
         """What each judge sees of faces in [0, 1] and their ImageNet features."""
         coarse = F.interpolate(F.avg_pool2d(x, HIGH_PASS_PX), scale_factor=float(HIGH_PASS_PX))
         found, moments = [], []
@@ -66,7 +66,7 @@ class InpaintDiscriminator(nn.Module):
 
     def judge(
         self, features: Sequence[Tensor], attributes: Int64[Tensor, "b k"]
-    ) -> list[Float[Tensor, "b 1 y x"]]:
+    ) -> list[Float[Tensor, "b 1 _ _"]]:
         """Maps of logits that the faces are real and show the attributes; unknown ones are free."""
         known = torch.stack([attributes == OFF, attributes == ON], -1).flatten(1)
         logits = []

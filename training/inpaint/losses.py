@@ -135,7 +135,7 @@ def auxiliary_loss(network: Inpainter, batch: TrainingBatch) -> dict[str, Tensor
 
 
 def hinge(
-    logits: Sequence[Float[Tensor, "b 1 y x"]], mask: Float[Tensor, "b 1 h w"], sign: float
+    logits: Sequence[Float[Tensor, "b 1 _ _"]], mask: Float[Tensor, "b 1 h w"], sign: float
 ) -> Float[Tensor, " b"]:
     """relu(1 - sign * logit) near the hole, mean over the judges (Lim and Ye 2017)."""
     terms = [
