@@ -1,49 +1,46 @@
 """Speed of the inpainting demo, side by side in one run: `python benchmarks/inpaint.py`.
 
-Images/s in training of the paper's CVAE (64 px, stock float32) and of both stages of ours (128 px),
-and times of fills. Writes the medians into checkpoints/inpaint/metrics.json.
+Images/s in training of the paper's CVAE (64 px, stock float32) and of ours (128 px; at half size,
+then at full size with the discriminator), and times of fills. Writes the medians into
+checkpoints/inpaint/metrics.json.
 """
 
+import json
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from timing import in_fresh_python, keep, seconds
 
 from models import checkpoint
-from models.bf16 import has_fast_bfloat16
 from models.inpaint.cvae import FaceCVAE
-from models.inpaint.model import Inpainter
 from tabs.inpaint import tab
+from training import train_inpaint
 from training.data.celeba import Faces
-from training.inpaint.config import Config, build_discriminator
-from training.inpaint.dataset import InpaintDataset, TrainingBatch
-from training.inpaint.losses import (
-    auxiliary_loss,
-    discriminator_loss,
-    fill_and_classify,
-    generator_loss,
-    gradient_penalty,
-)
+from training.inpaint.config import Config
+from training.inpaint.dataset import FaceBatch, InpaintDataset
 from training.likelihoods import bernoulli_nll
 
 BATCH = 32
+STEPS = 12
 
 
-def random_batch(size: int, n_prior: int) -> TrainingBatch:
-    """A training batch of noise."""
+def random_faces() -> Faces:
+    """Noise as photographs."""
     rng, names = np.random.default_rng(0), Config().model.attributes
     images = rng.integers(0, 256, (2 * BATCH, 128, 128, 3), np.uint8)
     labels = rng.uniform(size=(2 * BATCH, len(names))) > 0.5
-    faces = Faces(images, labels, np.arange(2 * BATCH), names)
-    dataset = InpaintDataset(faces, size, BATCH, 0, names)
-    return dataset.training_batch(0, n_prior, Config().model.latent_dim).to(torch.device("cpu"))
+    return Faces(images, labels, np.arange(2 * BATCH), names)
 
 
 def paper_step() -> Callable[[], None]:
     """One step of the paper's CVAE in float32, as most would write it."""
-    batch, model = random_batch(64, 0).faces, FaceCVAE()
+    names = Config().model.attributes
+    batch: FaceBatch = InpaintDataset(random_faces(), 64, BATCH, 0, names)[0]
+    model = FaceCVAE()
     optimizer = torch.optim.Adam(model.parameters(), 2e-4)
 
     def step() -> None:
@@ -57,58 +54,40 @@ def paper_step() -> Callable[[], None]:
     return step
 
 
-def our_step(n_prior: int) -> Callable[[], None]:
-    """One step of `train_inpaint.py`: of stage one without fills from the prior, else of two."""
-    cfg = Config()
-    batch = random_batch(cfg.model.image_size, n_prior)
-    classifiers = [checkpoint.load(path).requires_grad_(False) for path in cfg.classifiers]
-    network, discriminator, *classifiers = (
-        part.to(memory_format=torch.channels_last)
-        for part in (Inpainter(cfg.model), build_discriminator(cfg, classifiers[0]), *classifiers)
-    )
-    optimizer, d_optimizer = (
-        torch.optim.AdamW(part.parameters(), 1e-4, fused=True) for part in (network, discriminator)
-    )
-    image, mask, quarter = batch.faces.image, batch.faces.mask, slice(BATCH // 4)
-    numbers = iter(range(10**9))
-
-    def logits_of(face: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return discriminator(face, mask, classifiers[0](face).feature_maps).pool(mask)
-
-    def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
-            out = network(image, mask, batch.faces.attributes, batch.noise, n_prior)
-            fills = fill_and_classify(out, batch, classifiers[0])
-        if n_prior:
-            with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
-                d_loss = discriminator_loss(fills, batch, discriminator)
-            if next(numbers) % cfg.penalty_every == 0:
-                for face in (image, fills.face):
-                    d_loss = d_loss + gradient_penalty(logits_of, face[quarter], mask[quarter])
-            d_optimizer.zero_grad(set_to_none=True)
-            d_loss.backward()
-            d_optimizer.step()
-        discriminator.requires_grad_(False)
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
-            losses = generator_loss(cfg, out, fills, batch, discriminator, classifiers)
-            loss = losses["loss"] + sum(auxiliary_loss(network, batch).values())
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        discriminator.requires_grad_(True)
-        optimizer.step()
-
-    return step
+def our_seconds(half_size: bool) -> float:
+    """Median time of a step of `train_inpaint.py`, data and logging included."""
+    train_inpaint.celeba.load = lambda *_: random_faces()
+    with tempfile.TemporaryDirectory() as folder:
+        cfg = Config(
+            out_dir=Path(folder, "inpaint"),
+            run_dir=Path(folder),
+            steps=STEPS,
+            half_size_steps=STEPS if half_size else 0,
+            adversarial_from=STEPS if half_size else 0,
+            adversarial_ramp=1,
+            discriminator_warmup=0,
+            batch_size=BATCH,
+            log_every=1,
+            save_every=STEPS,
+        )
+        train_inpaint.main(cfg)
+        lines = Path(folder, "metrics.jsonl").read_text().splitlines()
+    return float(np.median(np.diff([json.loads(line)["seconds"] for line in lines])))
 
 
 def main() -> None:
     """Measure everything, print it, keep it beside the weights."""
-    steps = {"paper": paper_step, "one": lambda: our_step(0), "two": lambda: our_step(16)}
+    runs = {
+        "paper": lambda: seconds(paper_step(), 16),
+        "half": lambda: our_seconds(half_size=True),
+        "full": lambda: our_seconds(half_size=False),
+    }
     if sys.argv[1:]:
-        print(seconds(steps[sys.argv[1]](), 16))
+        print(runs[sys.argv[1]]())
         return
     rates = {
         name: BATCH / in_fresh_python(__file__, name, fast_allocator=name != "paper")
-        for name in steps
+        for name in runs
     }
     model = checkpoint.load("inpaint")
     size = model.config.image_size
@@ -122,8 +101,8 @@ def main() -> None:
         {
             "threads": torch.get_num_threads(),
             "paper_training_stock_images_per_s": rates["paper"],
-            "stage_one_images_per_s": rates["one"],
-            "stage_two_images_per_s": rates["two"],
+            "half_size_images_per_s": rates["half"],
+            "full_size_images_per_s": rates["full"],
             "inpaint_4_ms": 1e3 * seconds(lambda: model.inpaint(image, mask, smile=True), 15),
             "handler_4_ms": 1e3 * seconds(lambda: tab.on_fill(pad, face, *settings), 15),
         },

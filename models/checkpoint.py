@@ -128,7 +128,7 @@ def locate(name: str | Path, root: Path = ROOT, repo: str | None = None) -> Path
 def kind_of(name: str) -> str:
     """The key of `MODULES` for a checkpoint's name: `prior-faces` -> `prior`.
 
-    Any classifier's is `classifier`: `sketch-classifier`, `perceptual-classifier-2`.
+    Any classifier's is `classifier`: `sketch-classifier`, `digit-classifier`.
     """
     words = name.split("-")
     return "classifier" if "classifier" in words else words[0]

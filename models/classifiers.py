@@ -1,4 +1,4 @@
-"""Classifiers of drawings, digits and faces: for evaluation, and as perceptual features."""
+"""Classifiers of drawings, digits and faces: for evaluation."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Train a classifier: `python training/train_classifier.py --recipe face-classifier` (minutes).
 
-The recipes make the classifiers that evaluate the demos (of drawings, digits and faces) and the two
-that the face models use as perceptual features. Stopped in any way and started again with the
-same command, a run continues bit for bit as if it had not been stopped.
+The recipes make the classifiers that evaluate the demos: of drawings, digits and faces. Stopped in
+any way and started again with the same command, a run continues bit for bit as if it had not been
+stopped.
 """
 
 import time

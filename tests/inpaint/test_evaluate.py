@@ -45,7 +45,6 @@ def trained(tmp_path) -> Path:
     torch.manual_seed(0)
     tiny = InpaintConfig(64, ("Smiling", "Eyeglasses", "Male", "Young"), (8, 8, 8), 8, 4, 4, 8, 2)
     checkpoint.save(tmp_path / "inpaint", randomized(Inpainter(tiny)))
-    checkpoint.save(tmp_path / "stage-one", Inpainter(tiny))
     checkpoint.save(tmp_path / "paper", FaceCVAE(FaceCVAEConfig(64, 4, 2, 9, (4, 4, 4, 4))))
     classifier = AttributeClassifier(AttributeClassifierConfig(NAMES, 4))
     checkpoint.save(tmp_path / "face-classifier", classifier)
@@ -57,13 +56,12 @@ def test_every_figure_is_measured(trained: Path):
         data_dir=trained,
         cache_dir=trained / "cache",
         checkpoint_dir=trained / "inpaint",
-        stage_one_dir=trained / "stage-one",
         baseline_dir=trained / "paper",
         classifier_dir=trained / "face-classifier",
     )
     found = evaluate.evaluate_inpaint(cfg)
     rows = {
-        "ours", "ours_mean_of_8", "stage_one", "paper", "paper_mean_of_8", "telea",
+        "ours", "ours_mean_of_8", "paper", "paper_mean_of_8", "telea",
         "navier_stokes", "mean_colour",
     }  # fmt: skip
     assert set(found["hole"]) == rows
@@ -75,11 +73,7 @@ def test_every_figure_is_measured(trained: Path):
 
 def test_sample_faces_are_a_function_of_their_seeds(trained: Path):
     cfg = make_sample_faces.Config(
-        checkpoint_dir=trained / "inpaint",
-        out_dir=trained / "faces",
-        seeds=(3, 8),
-        glasses_seeds=((8, 2),),
-        rounds=1,
+        out_dir=trained / "sample-faces", seeds=(3, 8), glasses_seeds=((8, 2),)
     )
     make_sample_faces.main(cfg)
     first = [path.read_bytes() for path in sorted(cfg.out_dir.iterdir())]

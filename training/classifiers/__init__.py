@@ -1,1 +1,1 @@
-"""Training of the classifiers that evaluate the demos or serve as perceptual features."""
+"""Training of the classifiers that evaluate the demos."""

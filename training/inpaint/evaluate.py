@@ -45,8 +45,6 @@ class Config:
     """Folder that holds celeba/."""
     cache_dir: Path = Path("~/.cache/latent-studio")
     checkpoint_dir: Path = Path("checkpoints/inpaint")
-    stage_one_dir: Path = Path("runs/inpaint/stage-one")
-    """The CVAE alone, as stage two started from it."""
     baseline_dir: Path = Path("runs/inpaint-cvae/checkpoint")
     """The paper's CVAE, trained by `train_inpaint_cvae.py`."""
     classifier_dir: Path = Path("checkpoints/face-classifier")
@@ -69,11 +67,9 @@ def evaluate_inpaint(cfg: Config) -> dict[str, Any]:
     column = classifier.config.attributes.index
 
     methods: dict[str, Method] = {"ours": one_sample(model), "ours_mean_of_8": mean_of(model)}
-    for name, path in (("stage_one", cfg.stage_one_dir), ("paper", cfg.baseline_dir)):
-        if path.exists():
-            methods[name] = one_sample(checkpoint.load(path))
-    if "paper" in methods:
-        methods["paper_mean_of_8"] = mean_of(checkpoint.load(cfg.baseline_dir))
+    if cfg.baseline_dir.exists():
+        baseline = checkpoint.load(cfg.baseline_dir)
+        methods |= {"paper": one_sample(baseline), "paper_mean_of_8": mean_of(baseline)}
     methods |= {fill.__name__: unconditional(fill) for fill in (telea, navier_stokes, mean_colour)}
 
     rng = np.random.default_rng(cfg.seed)
