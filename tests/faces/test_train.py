@@ -11,7 +11,7 @@ from models.distributions import DiagonalGaussian
 from models.faces.base import VAEOutput
 from models.faces.latents import AttributeDirections
 from models.faces.model import TwoStageVAEConfig
-from training import train_faces
+from training import plot_faces, train_faces
 from training.data.celeba import Faces
 from training.faces import directions, losses
 from training.faces.config import Config
@@ -121,3 +121,19 @@ def test_an_interrupted_run_ends_as_a_whole_one(tmp_path, monkeypatch, family):
     assert "--family" in (tmp_path / "whole" / "faces" / "README.md").read_text() or (
         family == "two-stage"
     )
+
+
+def test_the_plot_shows_each_model_s_curves(tmp_path):
+    curves = {
+        "one": {"step": [0.0, 10.0], "recon": [5.0, 3.0], "kl": [0.0, 2.0]},
+        "two": {"step": [0.0, 20.0], "recon": [4.0, 1.0], "kl": [1.0, 3.0]},
+    }
+    left, right = plot_faces.plot_losses(curves).axes
+    for axes, term in ((left, "recon"), (right, "kl")):
+        drawn = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+        assert drawn == {name: curve[term] for name, curve in curves.items()}
+    files = []
+    for name in "ab":
+        plot_faces.main(plot_faces.Config(out=tmp_path / name))
+        files.append((tmp_path / name).read_bytes())
+    assert files[0] == files[1]

@@ -13,7 +13,7 @@ from models.inpaint.cvae import FaceCVAE, FaceCVAEConfig
 from models.inpaint.model import InpaintConfig, Inpainter
 from tests.helpers.faces import NAMES, with_random_photos, write_celeba
 from tests.helpers.random_weights import randomized
-from training import make_sample_faces
+from training import make_contact_sheet, make_sample_faces
 from training.inpaint import evaluate
 
 
@@ -83,3 +83,24 @@ def test_sample_faces_are_a_function_of_their_seeds(trained: Path):
     without, wearing = (np.array(Image.open(cfg.out_dir / f"face-0{i}.png"), int) for i in (1, 2))
     assert without.shape == (256, 256, 3)
     assert 0.005 < (np.abs(without - wearing).max(-1) > 30).mean() < 0.2
+
+
+def test_the_contact_sheet_shows_holes_fills_and_faces(trained: Path, monkeypatch):
+    faces = torch.rand(12, 3, 64, 64)
+    monkeypatch.setattr(make_contact_sheet, "load_faces", lambda *_: faces)
+    out = trained / "sheet.webp"
+    cfg = make_contact_sheet.Config(checkpoint_dir=trained / "inpaint", out=out, count=12)
+    sheet = np.asarray(make_contact_sheet.contact_sheet(cfg), int)
+    assert sheet.shape == (6 * 64, 12 * 64, 3)
+    masked, free, other, smile, serious, real = sheet.reshape(6, 64, 12 * 64, 3)
+    hole = (masked == 128).all(-1)
+    assert 0.05 < hole.mean() < 0.4
+    for row in (masked, free, other, smile, serious):
+        assert (row[~hole] == real[~hole]).all()
+    for a, b in ((free, other), (smile, serious), (free, real)):
+        assert (a[hole] != b[hole]).any()
+    make_contact_sheet.main(cfg)
+    with Image.open(out) as written:
+        assert written.size == (12 * 64, 6 * 64)
+    with pytest.raises(ValueError, match="multiple of 12"):
+        make_contact_sheet.main(make_contact_sheet.Config(count=7))

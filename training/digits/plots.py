@@ -1,6 +1,5 @@
 """Plots and tables of the experiments with digits, for docs/ and the page."""
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from training.engine.plots import STYLE, save
 from training.engine.run_state import atomic_write
 
 FAMILIES = {
@@ -21,19 +21,6 @@ FAMILIES = {
     "diffusion": "diffusion",
 }
 SIZES = {"vae depth": "residual blocks", "vae width": "channels", "vae latent": "latent size"}
-COLOURS = ("#3b5bdb", "#e8590c", "#2b8a3e", "#c2255c", "#7048e8", "#868e96", "#0b7285")
-STYLE = {
-    "font.size": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e9ecef",
-    "axes.prop_cycle": mpl.cycler(color=COLOURS),
-    "lines.linewidth": 2,
-    "lines.marker": "o",
-    "lines.markersize": 5,
-    "legend.frameon": False,
-}
 Found = dict[str, Any]
 
 
@@ -48,10 +35,7 @@ def write(folder: Path, found: Found) -> None:
     }
     with mpl.rc_context(STYLE):
         for name, plot in draw.items():
-            buffer = io.BytesIO()
-            plot(found).savefig(buffer, dpi=110, metadata={"Software": None})
-            with atomic_write(folder / f"{name}.png") as file:
-                file.write(buffer.getvalue())
+            save(plot(found), folder / f"{name}.png")
     with atomic_write(folder / "README.md") as file:
         file.write(tables(found).encode())
 
