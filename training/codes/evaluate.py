@@ -111,7 +111,7 @@ def evaluate_codes(cfg: Config) -> dict[str, Any]:
         if classifier is not None:
             _, features = classify(classifier, x)
             result["samples"] = evaluate_samples(
-                model, prior, classifier, features, cfg.samples, cfg.seed
+                model, prior, classifier, (features, labels), cfg.samples, cfg.seed
             )
             some = pick[:300]
             result["completion"] = evaluate_completions(
@@ -208,11 +208,14 @@ def evaluate_samples(
     model: VQVAE,
     prior: CodesPrior,
     classifier: Classifier,
-    real: Float[np.ndarray, "n 128"],
+    real: tuple[Float[np.ndarray, "n 128"], Int64[np.ndarray, " n"]],
     count: int,
     seed: int,
 ) -> dict[str, float]:
-    """`count` samples of each class: class accuracy, Frechet distance to the `real` features."""
+    """`count` samples of each class: class accuracy, Frechet distance to real images.
+
+    `real` are features and labels; equally many of each class are compared, as there are samples.
+    """
     correct, features = [], []
     for label in range(len(prior.config.class_names)):
         samples = model.decode(prior.sample(count, label, seed=seed + label))
@@ -221,8 +224,17 @@ def evaluate_samples(
         features.append(part)
     return {
         "class_accuracy": float(np.concatenate(correct).mean()),
-        "frechet": frechet_distance(np.concatenate(features), real),
+        "frechet": frechet_distance(np.concatenate(features), equal_classes(*real)),
     }
+
+
+def equal_classes(
+    features: Float[np.ndarray, "n d"], labels: Int64[np.ndarray, " n"]
+) -> Float[np.ndarray, "m d"]:
+    """As many rows of each class as the smallest one has."""
+    classes, counts = np.unique(labels, return_counts=True)
+    rows = [np.flatnonzero(labels == label)[: counts.min()] for label in classes]
+    return features[np.concatenate(rows)]
 
 
 def evaluate_completions(
