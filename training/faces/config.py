@@ -25,7 +25,7 @@ class Config:
     run_dir: Path = Path("runs/faces")
     """Resume state, metrics.jsonl and picture grids; not part of the checkpoint."""
     cache_dir: Path = Path("~/.cache/latent-studio")
-    steps: int = 10_000
+    steps: int = 7_000
     batch_size: int = 64
     """Faces a step, over all processes together; of the prior four times as many."""
     lr: float = 4e-4
@@ -43,7 +43,7 @@ class Config:
     discriminator_warmup: int = 200
     """two-stage: for how many of those steps the discriminator learns already."""
     discriminator_lr: float = 4e-4
-    prior_steps: int = 8_000
+    prior_steps: int = 6_000
     """two-stage: steps of the prior, after those of the autoencoder."""
     prior_lr: float = 1e-3
     p_attribute_dropout: float = 0.5

@@ -29,10 +29,10 @@ class Config:
     cache_dir: Path = Path("~/.cache/latent-studio")
     workers: int = 1
     """Processes that prepare batches."""
-    steps: int = 8_500
-    half_size_steps: int = 2_500
+    steps: int = 9_000
+    half_size_steps: int = 1_500
     """The first of them, at half the size: the core network alone, by its CVAE's terms."""
-    batch_size: int = 16
+    batch_size: int = 64
     """Faces a step, over all processes together, half of them filled from the prior (of each two
     fills); a multiple of 4 for each."""
     lr: float = 4e-4
@@ -52,7 +52,7 @@ class Config:
     """Weight of two fills of one hole being closer than 0.08."""
     adversarial_weight: float = 0.3
     """Weight of the discriminator's opinion, risen to over `adversarial_ramp` steps."""
-    adversarial_from: int = 2_900
+    adversarial_from: int = 1_900
     """Steps before the inpainter hears the discriminator."""
     adversarial_ramp: int = 800
     discriminator_warmup: int = 400

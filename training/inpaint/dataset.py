@@ -37,7 +37,7 @@ P_FLIP = {"Male": 0.1, "Young": 0.3}  # of the others are the opposite of the la
 
 # The auxiliary tasks: attributes of whole faces, segmentation of painted glasses.
 P_MASKED = 0.25  # of the faces lack what is under the mask
-MAX_PAINTED = 6  # faces of a batch that glasses are painted on, if they wear none
+MAX_PAINTED = 12  # faces of a batch that glasses are painted on, if they wear none
 P_NO_GLASSES = 0.15  # of these stay without
 P_BLUR = 0.5  # of these batches lose details finer than 2 px
 
