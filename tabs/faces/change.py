@@ -18,7 +18,7 @@ SLIDERS = (
     "Smiling", "Eyeglasses", "Gray_Hair", "Male", "Blond_Hair", "Wearing_Lipstick", "Goatee",
 )  # fmt: skip
 OTHERS = (
-    "Bald", "Bangs", "Chubby", "Mustache", "Heavy_Makeup", "Wearing_Hat", "Rosy_Cheeks",
+    "Bald", "Bangs", "Attractive", "Mustache", "Heavy_Makeup", "Wearing_Hat", "Rosy_Cheeks",
     "Double_Chin", "Pale_Skin", "Mouth_Slightly_Open", "Sideburns", "Receding_Hairline",
 )  # fmt: skip
 LOCKS = ("Male", "Young", "Smiling", "Eyeglasses")
