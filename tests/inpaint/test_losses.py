@@ -129,7 +129,7 @@ def test_moments_are_those_of_the_hole_and_of_its_ring():
     assert int(ring(hole)[0].sum()) == 16
 
 
-def test_the_discriminator_is_told_the_attributes_that_are_known():
+def test_known_attributes_condition_the_discriminator():
     torch.manual_seed(0)
     discriminator = InpaintDiscriminator(4, width=8).eval()
     x, mask = torch.rand(2, 3, 48, 48), torch.zeros(2, 1, 48, 48)
@@ -139,9 +139,9 @@ def test_the_discriminator_is_told_the_attributes_that_are_known():
     unknown = torch.full((2, 4), UNKNOWN)
     asked = unknown.clone()
     asked[0, 0] = ON
-    free, told = discriminator.judge(seen, unknown), discriminator.judge(seen, asked)
+    free, conditioned = discriminator.judge(seen, unknown), discriminator.judge(seen, asked)
     assert [part.shape[-1] for part in free] == [*SIDES, 13, 1]
-    for a, b in zip(free, told, strict=True):
+    for a, b in zip(free, conditioned, strict=True):
         assert not torch.equal(a[0], b[0])
         assert torch.equal(a[1], b[1])
 

@@ -78,7 +78,7 @@ class LossWeights(NamedTuple):
     """Pairs of fills of one face, both from the prior."""
     every: Float[Tensor, " b"]
     wrong: Float[Tensor, " b"]
-    """Real faces of which something is told that another answer can be shown for."""
+    """Real faces of which an attribute is known, so that it can be turned round."""
     segmentation: Float[Tensor, " g"]
 
 
@@ -131,7 +131,7 @@ class TrainingBatch(NamedTuple):
     """Other people who show what the fill is asked to show; the faces themselves where the fill is
     a reconstruction."""
     wrong_attributes: Int64[Tensor, "b k"]
-    """`faces.attributes` with one that was told turned round."""
+    """`faces.attributes` with one of the known ones turned round."""
     noise: Float[Tensor, "b z"]
     weights: LossWeights
     windows: Windows

@@ -1,4 +1,4 @@
-"""The discriminator of fills: small heads on frozen ImageNet features, told what was asked for.
+"""The discriminator of fills: small heads on frozen ImageNet features, conditioned on attributes.
 
 A projected GAN (Sauer et al. 2021), conditioned by projection (Miyato and Koyama 2018).
 """
@@ -45,7 +45,7 @@ class InpaintDiscriminator(nn.Module):
         )  # fmt: skip
         judges = len(channels) + 2
         self.verdicts = nn.ModuleList(spectral_conv(width, 1, 1) for _ in range(judges))
-        self.told = nn.ModuleList(
+        self.attribute_embed = nn.ModuleList(
             spectral_norm(nn.Linear(2 * attributes, width, bias=False)) for _ in range(judges)
         )
 
@@ -70,8 +70,8 @@ class InpaintDiscriminator(nn.Module):
         """Maps of logits that the faces are real and show the attributes; unknown ones are free."""
         known = torch.stack([attributes == OFF, attributes == ON], -1).flatten(1)
         logits = []
-        for h, verdict, told in zip(features, self.verdicts, self.told, strict=True):
-            wanted = told(known.to(h))[:, :, None, None]
+        for h, verdict, embed in zip(features, self.verdicts, self.attribute_embed, strict=True):
+            wanted = embed(known.to(h))[:, :, None, None]
             logits.append((verdict(h) + (wanted * h).sum(1, keepdim=True)).float())
         return logits
 
